@@ -1,0 +1,126 @@
+/**
+ * The float graph: what an ONNX file becomes, and what everything behind it reads.
+ *
+ * Every node has exactly one result, so a node's name is also the name of its value and of the layer (naming rule:
+ * first ONNX output name + '_' + ONNX op type; see `onnx/import.ts`). A result that ONNX splits in several is several nodes.
+ * Operands are names: of another node or of a weight. Nodes stand in topological order, weights in no order that matters.
+ */
+
+/** How a picture becomes the network's input. Attribute of the Input op: the one place where preprocessing is kept. */
+export interface Preprocess {
+  readonly pixelFormat: 'rgb' | 'bgr' | 'gray'
+  /** In the order of `pixelFormat`: y = (x - mean) * scale, in float32. */
+  readonly mean: readonly number[]
+  readonly scale: readonly number[]
+  /** true: letterbox; false: stretch. */
+  readonly keepAspectRatio: boolean
+  /** Fills the letterbox's border: an 8-bit value, before mean and scale. */
+  readonly padValue: number
+  readonly padType: 'center' | 'normal'
+}
+
+/** [top, left, bottom, right], as ONNX orders them. */
+export type Pads = readonly [number, number, number, number]
+/** [height, width] */
+export type Pair = readonly [number, number]
+
+/** A fused relu: `limit` -1 means none, else the upper bound (6 for Relu6). */
+export interface Relu {
+  readonly relu: boolean
+  readonly reluLimit: number
+}
+
+export type Op =
+  /** No operands. NCHW. `preprocess` is absent for inputs that are no pictures. */
+  | { readonly type: 'Input'; readonly preprocess?: Preprocess }
+  /** x [n,ic,h,w], weight [oc,ic/group,kh,kw], bias [oc] (optional third operand). */
+  | ({
+      readonly type: 'Conv'
+      readonly kernel: Pair
+      readonly strides: Pair
+      readonly dilations: Pair
+      readonly pads: Pads
+      readonly group: number
+    } & Relu)
+  /** x [..., k], weight or value [k, n], bias [n] (optional). */
+  | ({ readonly type: 'MatMul'; readonly rightTranspose: boolean } & Relu)
+  /** y = x * scale + bias per channel (axis 1); scale and bias are weights [c]. A BatchNormalization without conv. */
+  | ({ readonly type: 'Scale' } & Relu)
+  | { readonly type: 'Relu'; readonly limit: number }
+  | { readonly type: 'LeakyRelu'; readonly alpha: number }
+  | { readonly type: 'Sigmoid' }
+  | { readonly type: 'SiLU' }
+  | { readonly type: 'Softmax'; readonly axis: number }
+  | { readonly type: 'MaxPool'; readonly kernel: Pair; readonly strides: Pair; readonly pads: Pads }
+  /** `keepDims` false: [n,c,1,1] is written as [n,c] (ReduceMean without keepdims). */
+  | {
+      readonly type: 'AvgPool'
+      readonly kernel: Pair
+      readonly strides: Pair
+      readonly pads: Pads
+      readonly countIncludePad: boolean
+      readonly keepDims: boolean
+    }
+  /** Two or more operands, numpy broadcasting; an operand may be a weight. */
+  | ({ readonly type: 'Add' } & Relu)
+  | ({ readonly type: 'Mul' } & Relu)
+  | ({ readonly type: 'Concat'; readonly axis: number } & Relu)
+  /** Nearest, whole factors: out[y][x] = in[floor(y / scaleH)][floor(x / scaleW)]. */
+  | { readonly type: 'Upsample'; readonly scaleH: number; readonly scaleW: number }
+  | { readonly type: 'Permute'; readonly order: readonly number[] }
+  /** To the node's own shape. */
+  | { readonly type: 'Reshape' }
+  /** One entry per axis; ends are exclusive, steps positive. */
+  | {
+      readonly type: 'Slice'
+      readonly offsets: readonly number[]
+      readonly steps: readonly number[]
+      readonly ends: readonly number[]
+    }
+  /** Constant padding: paddings[axis] and paddings[rank + axis] as in ONNX. */
+  | { readonly type: 'Pad'; readonly paddings: readonly number[]; readonly value: number }
+
+export type OpType = Op['type']
+export type OpOf<T extends OpType> = Extract<Op, { type: T }>
+
+export interface Node {
+  readonly name: string
+  readonly op: Op
+  /** Names of nodes or weights. */
+  readonly inputs: readonly string[]
+  readonly shape: readonly number[]
+}
+
+export interface Weight {
+  readonly shape: readonly number[]
+  readonly data: Float32Array
+}
+
+export interface Graph {
+  readonly name: string
+  readonly nodes: readonly Node[]
+  readonly weights: ReadonlyMap<string, Weight>
+  /** Names of nodes, in the order the caller asked for. */
+  readonly outputs: readonly string[]
+}
+
+/** A dense tensor, C order. */
+export interface Tensor<D = Float32Array> {
+  readonly shape: readonly number[]
+  readonly data: D
+}
+
+export const sizeOf = (shape: readonly number[]): number => shape.reduce((product, n) => product * n, 1)
+
+/** The graph's Input nodes, in order. */
+export const inputsOf = (graph: Graph): Node[] => graph.nodes.filter((node) => node.op.type === 'Input')
+
+/** name -> node. */
+export const nodesByName = (graph: Graph): Map<string, Node> => new Map(graph.nodes.map((node) => [node.name, node]))
+
+/** name of a node -> the nodes that read it, in order; a node that reads it twice stands twice. */
+export function usersOf(graph: Graph): Map<string, Node[]> {
+  const users = new Map<string, Node[]>(graph.nodes.map((node) => [node.name, []]))
+  for (const node of graph.nodes) for (const input of node.inputs) users.get(input)?.push(node)
+  return users
+}

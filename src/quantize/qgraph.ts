@@ -1,0 +1,96 @@
+/**
+ * The quantized graph: the float graph lowered for the chip. Its meaning is given by the executor (`execute.ts`): exact int32
+ * accumulation, 64-bit requantisation, tables; the bm1684x machine gives the same bytes.
+ */
+import type { OpOf, Pads, Pair } from '../ir/graph.js'
+
+/** What an op may be computed in. */
+export type Precision = 'INT8' | 'F16' | 'BF16' | 'F32'
+
+/** How a value is stored. real = scale * stored for the 8-bit types (symmetric: zero point 0). */
+export type QType = { readonly kind: 'i8' | 'u8'; readonly scale: number } | { readonly kind: 'f32' | 'f16' | 'bf16' }
+
+/**
+ * y = clamp(RSR(x * multiplier, shift)), RSR(v, s) = floor(v / 2^s + 1/2): ties go up. A shift may be negative: then v * 2^-s.
+ * Clamped to the result's type.
+ */
+export interface Requant {
+  readonly multiplier: number
+  readonly shift: number
+}
+
+export type QOp =
+  | OpOf<'Input'>
+  /** float -> 8 bit (round half away, clamp), 8 bit -> float, float -> float. From the operand's type to the node's. */
+  | { readonly type: 'Cast' }
+  /**
+   * 8-bit conv: acc = sum x*w + bias in int32; relu before requant; requant per output channel. Operands: x, filter (int8 or
+   * uint8 weight [oc,ic/group,kh,kw]), bias (int32 weight [1,oc,1,1], absent when the layer has none).
+   */
+  | {
+      readonly type: 'ConvInt'
+      readonly kernel: Pair
+      readonly strides: Pair
+      readonly dilations: Pair
+      readonly pads: Pads
+      readonly group: number
+      readonly relu: boolean
+      readonly multipliers: readonly number[]
+      readonly shifts: readonly number[]
+    }
+  /** 8-bit fully connected, one requant for the tensor. Operands: x, filter int8 [k,n] (or [n,k] if rightTranspose), bias int32 [n]. */
+  | { readonly type: 'MatMulInt'; readonly relu: boolean; readonly rightTranspose: boolean; readonly requant: Requant }
+  /** x >= 0 ? x : clamp(RSR(x * multiplier, shift)) */
+  | { readonly type: 'LeakyReluInt'; readonly requant: Requant }
+  /** clamp(max(0, x)) on 8 bit. */
+  | { readonly type: 'ReluInt' }
+  /** Each operand rounds by itself, then the sum is (relu'd and) clamped. A weight operand is int8 [..broadcast..]. */
+  | { readonly type: 'AddInt'; readonly requants: readonly Requant[]; readonly relu: boolean }
+  /** clamp(RSR(product of operands * multiplier, shift)), relu after. */
+  | { readonly type: 'MulInt'; readonly requant: Requant; readonly relu: boolean }
+  /** clamp(RSR(x * multiplier, shift)): the rescale in front of a Concat. */
+  | { readonly type: 'MulShift'; readonly requant: Requant }
+  /** y = table[x & 255]; table: int8 or uint8 weight of 256 entries, second operand. */
+  | { readonly type: 'Lut' }
+  /** clamp(RSR(sum over the window * multiplier, shift)) */
+  | {
+      readonly type: 'AvgPoolInt'
+      readonly kernel: Pair
+      readonly strides: Pair
+      readonly pads: Pads
+      readonly keepDims: boolean
+      readonly requant: Requant
+    }
+  /** Data movement: the same on 8-bit and float values; result and operands share type and scale. */
+  | OpOf<'MaxPool' | 'Concat' | 'Upsample' | 'Permute' | 'Reshape' | 'Slice' | 'Pad'>
+  /** Float ops, computed in float32 and rounded once to the node's type (F16, BF16). */
+  | OpOf<
+      'Conv' | 'MatMul' | 'Scale' | 'Relu' | 'LeakyRelu' | 'Sigmoid' | 'SiLU' | 'Softmax' | 'AvgPool' | 'Add' | 'Mul'
+    >
+
+export interface QNode {
+  readonly name: string
+  readonly op: QOp
+  readonly inputs: readonly string[]
+  readonly shape: readonly number[]
+  readonly type: QType
+  /** The float layer it comes from; undefined for casts and rescales that lowering put in. */
+  readonly layer: string | undefined
+}
+
+export type QWeightData = Int8Array | Uint8Array | Int32Array | Float32Array
+
+export interface QWeight {
+  readonly shape: readonly number[]
+  readonly data: QWeightData
+  /** How it is stored in files and on the chip; f16 and bf16 weights hold rounded values in a Float32Array. */
+  readonly kind: 'i8' | 'u8' | 'i32' | 'f32' | 'f16' | 'bf16'
+}
+
+/** Outputs are float32 nodes: lowering ends with casts, `NAME_f32`. */
+export interface QGraph {
+  readonly name: string
+  readonly nodes: readonly QNode[]
+  readonly weights: ReadonlyMap<string, QWeight>
+  readonly outputs: readonly string[]
+}
