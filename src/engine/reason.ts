@@ -33,5 +33,3 @@ export type Reason =
     }
   /** The stage that makes an input will run, so it is not known yet whether this one must. Only in plans. */
   | { readonly why: 'upstream-stale'; readonly stage: string }
-  /** The last run did not end well. */
-  | { readonly why: 'failed-before'; readonly message: string }

@@ -1,0 +1,218 @@
+/**
+ * The only way to touch files. Synchronous on purpose: a stat is several times cheaper than its promise, and everything
+ * large happens in worker processes. Failures become QuantErrors that name the path.
+ */
+import {
+  appendFileSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { QuantError } from './errors.js'
+
+export interface FileStat {
+  readonly size: number
+  readonly mtimeNs: bigint
+  /** Moves with every write and cannot be set by programs: shows edits that put the old mtime back. */
+  readonly ctimeNs: bigint
+  readonly ino: bigint
+  readonly directory: boolean
+}
+
+/** What the path is, following links, or undefined where there is nothing. */
+export function stat(path: string): FileStat | undefined {
+  try {
+    const s = statSync(path, { bigint: true, throwIfNoEntry: false })
+    if (!s) return undefined
+    return { size: Number(s.size), mtimeNs: s.mtimeNs, ctimeNs: s.ctimeNs, ino: s.ino, directory: s.isDirectory() }
+  } catch (error) {
+    if (codeOf(error) === 'ENOTDIR') return undefined
+    throw diskError(error, path, 'look at')
+  }
+}
+
+export const exists = (path: string): boolean => stat(path) !== undefined
+
+/** The clock that file times are compared with, in nanoseconds since the epoch. */
+export const now = (): bigint => BigInt(Date.now()) * 1_000_000n
+
+export function readBytes(path: string): Uint8Array {
+  return attempt(path, 'read', () => readFileSync(path))
+}
+
+export function readText(path: string): string {
+  return attempt(path, 'read', () => readFileSync(path, 'utf8'))
+}
+
+/** Calls `each` with the file's bytes in order, in chunks that are reused: memory does not grow with the file. */
+export function readChunks(path: string, each: (chunk: Uint8Array) => void): void {
+  attempt(path, 'read', () => {
+    const fd = openSync(path, 'r')
+    try {
+      const buffer = new Uint8Array(1 << 18)
+      for (let n = readSync(fd, buffer); n > 0; n = readSync(fd, buffer)) each(buffer.subarray(0, n))
+    } finally {
+      closeSync(fd)
+    }
+  })
+}
+
+/** Writes a file that is only ever seen whole: aside, synced, renamed. Makes the folder. */
+export function writeAtomic(path: string, data: Uint8Array | string): void {
+  attempt(path, 'write', () => {
+    const aside = asidePath(path)
+    mkdirSync(dirname(path), { recursive: true })
+    try {
+      const fd = openSync(aside, 'w')
+      try {
+        writeWhole(fd, typeof data === 'string' ? Buffer.from(data) : data)
+        fsyncSync(fd)
+      } finally {
+        closeSync(fd)
+      }
+      renameSync(aside, path)
+    } catch (error) {
+      rmSync(aside, { force: true })
+      throw error
+    }
+  })
+}
+
+/** Copies a file so that the target is only ever seen whole; shares blocks where the file system can (never the inode). */
+export function copyAtomic(from: string, to: string): void {
+  attempt(to, 'write', () => {
+    const aside = asidePath(to)
+    mkdirSync(dirname(to), { recursive: true })
+    try {
+      copyFileSync(from, aside, constants.COPYFILE_FICLONE)
+      const fd = openSync(aside, 'r+')
+      try {
+        fsyncSync(fd)
+      } finally {
+        closeSync(fd)
+      }
+      renameSync(aside, to)
+    } catch (error) {
+      rmSync(aside, { force: true })
+      throw error
+    }
+  })
+}
+
+/** Appends and syncs: after this returns the text survives a crash; killed before, a part of it may stand there. */
+export function append(path: string, text: string): void {
+  attempt(path, 'write', () => {
+    mkdirSync(dirname(path), { recursive: true })
+    const fd = openSync(path, 'a')
+    try {
+      appendFileSync(fd, text)
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+  })
+}
+
+export function truncate(path: string, length: number): void {
+  attempt(path, 'write', () => truncateSync(path, length))
+}
+
+/** Makes the file only if there is none; false when there is one already. */
+export function createExclusive(path: string, text: string): boolean {
+  return attempt(path, 'write', () => {
+    mkdirSync(dirname(path), { recursive: true })
+    try {
+      writeFileSync(path, text, { flag: 'wx' })
+      return true
+    } catch (error) {
+      if (codeOf(error) === 'EEXIST') return false
+      throw error
+    }
+  })
+}
+
+export function rename(from: string, to: string): void {
+  attempt(to, 'write', () => {
+    mkdirSync(dirname(to), { recursive: true })
+    renameSync(from, to)
+  })
+}
+
+export function makeFolder(path: string): void {
+  attempt(path, 'make', () => mkdirSync(path, { recursive: true }))
+}
+
+/** Removes a file or a whole folder; nothing there is fine. */
+export function remove(path: string): void {
+  attempt(path, 'remove', () => rmSync(path, { recursive: true, force: true }))
+}
+
+/** Names in a folder, sorted by code unit, so that the order is the same everywhere. */
+export function list(folder: string): string[] {
+  return attempt(folder, 'list', () => readdirSync(folder).sort())
+}
+
+/** Every file below a folder as paths relative to it with '/', sorted. Names that begin with a dot are left out. */
+export function listDeep(folder: string): string[] {
+  const found: string[] = []
+  const walk = (prefix: string): void => {
+    for (const name of list(join(folder, prefix))) {
+      if (name.startsWith('.')) continue
+      const path = prefix === '' ? name : `${prefix}/${name}`
+      const what = stat(join(folder, path))
+      if (what?.directory) walk(path)
+      else if (what) found.push(path)
+    }
+  }
+  walk('')
+  return found.sort()
+}
+
+const asidePath = (path: string): string => join(dirname(path), `.${basename(path)}.${process.pid}.part`)
+
+function writeWhole(fd: number, data: Uint8Array): void {
+  let at = 0
+  while (at < data.length) at += writeSync(fd, data, at)
+}
+
+const codeOf = (error: unknown): string | undefined => (error as { code?: string } | undefined)?.code
+
+function attempt<T>(path: string, verb: string, fn: () => T): T {
+  try {
+    return fn()
+  } catch (error) {
+    throw diskError(error, path, verb)
+  }
+}
+
+const reasons: Record<string, [what: string, hint: string]> = {
+  ENOENT: ['there is no such file or folder', 'check the path; paths in quant.yaml are relative to it'],
+  EACCES: ['permission denied', 'check who owns it and its mode'],
+  EPERM: ['permission denied', 'check who owns it and its mode'],
+  EROFS: ['the file system is read-only', 'choose another `output`, or another place for the project'],
+  ENOSPC: ['the disk is full', 'free some space; what was built so far is kept'],
+  EISDIR: ['it is a folder', 'name a file'],
+  ENOTDIR: ['a part of the path is a file', 'check the path'],
+  EMFILE: ['too many open files', 'raise the limit (ulimit -n)'],
+}
+
+function diskError(error: unknown, path: string, verb: string): unknown {
+  if (error instanceof QuantError) return error
+  const code = codeOf(error)
+  if (code === undefined) return error
+  const [what, hint] = reasons[code] ?? [String((error as Error).message), undefined]
+  return new QuantError('disk', `cannot ${verb} ${path}: ${what}`, { hint, cause: error })
+}

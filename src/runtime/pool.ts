@@ -1,0 +1,111 @@
+/**
+ * Worker processes for heavy work: inference blocks its thread, and a thread cannot be ended inside it without taking the whole process
+ * along. A process can: Ctrl-C kills the workers at once, and what they finished is in the memo.
+ *
+ * Messages: {id, job, args} down; {id, progress}, {id, result} or {id, error} up. Tensors do not travel, paths do.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { type ErrorRecord, QuantError, reviveError } from '../errors.js'
+
+/** A function that runs in a worker: plain data in, plain data out. `progress(n)` says that n more units are done. */
+// biome-ignore lint/suspicious/noExplicitAny: a bound for inference; arguments and results are typed where they are used
+export type Job = (args: any, progress: (units: number) => void) => Promise<unknown>
+export type Jobs = Readonly<Record<string, Job>>
+
+export interface Pool<J extends Jobs> {
+  /** How many workers may work at once. */
+  readonly size: number
+  run<K extends keyof J & string>(
+    job: K,
+    args: Parameters<J[K]>[0],
+    onProgress?: (units: number) => void,
+  ): Promise<Awaited<ReturnType<J[K]>>>
+  /** Ends all workers at once; running and waiting jobs are rejected as interrupted. */
+  close(): void
+}
+
+export type FromWorker =
+  | { readonly id: number; readonly progress: number }
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly error: ErrorRecord }
+
+interface Task {
+  readonly id: number
+  readonly job: string
+  readonly args: unknown
+  readonly onProgress: (units: number) => void
+  readonly resolve: (result: unknown) => void
+  readonly reject: (error: Error) => void
+}
+
+/** @param entry the module that answers jobs (see stages/worker.ts). Workers start when there is work. */
+export function openPool<J extends Jobs>(entry: URL, size: number): Pool<J> {
+  const idle: ChildProcess[] = []
+  const busy = new Map<ChildProcess, Task>()
+  const waiting: Task[] = []
+  let closed = false
+  let nextId = 1
+
+  function start(): ChildProcess {
+    const worker = fork(entry, {
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      // From the sources (tests, development) the worker is TypeScript too.
+      execArgv: entry.pathname.endsWith('.ts') ? ['--import', 'tsx'] : [],
+    })
+    worker.on('message', (message) => hear(worker, message as FromWorker))
+    worker.on('exit', (code, signal) => {
+      const task = busy.get(worker)
+      busy.delete(worker)
+      const at = idle.indexOf(worker)
+      if (at >= 0) idle.splice(at, 1)
+      task?.reject(
+        closed
+          ? new QuantError('interrupted', 'interrupted')
+          : new QuantError('runtime', `the worker process died (${signal ?? `exit ${code}`}) during ${task.job}`, {
+              hint: signal === 'SIGKILL' ? 'perhaps memory ran out; try fewer jobs: --jobs 1' : undefined,
+            }),
+      )
+      dispatch()
+    })
+    return worker
+  }
+
+  function hear(worker: ChildProcess, message: FromWorker): void {
+    const task = busy.get(worker)
+    if (!task || task.id !== message.id) return
+    if ('progress' in message) {
+      task.onProgress(message.progress)
+      return
+    }
+    busy.delete(worker)
+    idle.push(worker)
+    if ('error' in message) task.reject(reviveError(message.error))
+    else task.resolve(message.result)
+    dispatch()
+  }
+
+  function dispatch(): void {
+    while (!closed && waiting.length > 0 && busy.size < size) {
+      const task = waiting.shift()!
+      const worker = idle.pop() ?? start()
+      busy.set(worker, task)
+      worker.send({ id: task.id, job: task.job, args: task.args })
+    }
+  }
+
+  return {
+    size,
+    run: (job, args, onProgress = () => {}) =>
+      new Promise((resolve, reject) => {
+        if (closed) return reject(new QuantError('interrupted', 'interrupted'))
+        waiting.push({ id: nextId++, job, args, onProgress, resolve: resolve as (result: unknown) => void, reject })
+        dispatch()
+      }),
+    close() {
+      closed = true
+      for (const task of waiting.splice(0)) task.reject(new QuantError('interrupted', 'interrupted'))
+      for (const worker of [...busy.keys(), ...idle]) worker.kill('SIGKILL')
+    },
+  }
+}

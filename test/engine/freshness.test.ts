@@ -1,0 +1,137 @@
+import { utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { join2, rig, upper } from './rig.js'
+
+const chain = () =>
+  rig({ in: 'x', other: 'y' }, { a: upper('in', 'mid'), b: join2('mid', 'other', 'end'), c: upper('other', 'side') })
+
+test('the second build runs nothing', async () => {
+  const p = chain()
+  await p.build()
+  p.ran('a c b')
+  expect(p.read('out/end')).toBe('X+y')
+  const again = await p.build()
+  p.ran('')
+  expect(again.fresh).toEqual(['a', 'c', 'b'])
+})
+
+test('only what reads a changed file runs, and says why', async () => {
+  const p = chain()
+  await p.build()
+  p.ran('a c b')
+  p.write('other', 'z')
+  await p.build()
+  p.ran('c b')
+  expect(p.read('out/end')).toBe('X+z')
+  expect(p.reasons('b')).toMatchObject([{ why: 'input-changed', path: 'other' }])
+})
+
+test('a touched file runs nothing', async () => {
+  const p = chain()
+  await p.build()
+  p.ran('a c b')
+  utimesSync(join(p.root, 'in'), new Date(1e9), new Date(1e9))
+  await p.build()
+  p.ran('')
+})
+
+test('an input change that leaves the output equal stops there', async () => {
+  const p = chain()
+  await p.build()
+  p.ran('a c b')
+  p.write('in', 'X')
+  await p.build()
+  p.ran('a')
+  expect(p.events).toContainEqual(expect.objectContaining({ type: 'finished', stage: 'a', sameAsBefore: true }))
+})
+
+test('a change of the same size within the clock tick is noticed', async () => {
+  const p = chain()
+  await p.build()
+  p.ran('a c b')
+  p.write('in', 'q')
+  utimesSync(join(p.root, 'in'), new Date(1e9), new Date(1e9))
+  await p.build()
+  p.ran('a b')
+  expect(p.read('out/end')).toBe('Q+y')
+  p.write('in', 'r')
+  utimesSync(join(p.root, 'in'), new Date(1e9), new Date(1e9))
+  await p.build()
+  p.ran('a b')
+  expect(p.read('out/end')).toBe('R+y')
+})
+
+test('going back to an earlier state restores, and runs nothing', async () => {
+  const p = chain()
+  await p.build()
+  p.write('in', 'w')
+  await p.build()
+  p.ran('a c b a b')
+  p.write('in', 'x')
+  const back = await p.build()
+  p.ran('')
+  expect(back.restored).toEqual(['a', 'b'])
+  expect(p.read('out/end')).toBe('X+y')
+  expect(p.reasons('b')).toMatchObject([{ why: 'upstream-changed', stage: 'a', output: 'mid' }])
+})
+
+test('a changed setting and a changed tool are reasons of their own, with both sides', async () => {
+  const p = rig({ in: 'x' }, { a: { ...upper('in', 'mid'), params: { 'verify.detector': { score: 0.5, iou: 0.45 } } } })
+  await p.build()
+  p.stages.a = { ...p.stages.a!, params: { 'verify.detector': { score: 0.4, iou: 0.45 } } }
+  await p.build()
+  expect(p.reasons('a')).toEqual([{ why: 'param-changed', at: 'verify.detector.score', was: 0.5, now: 0.4 }])
+  p.stages.a = { ...p.stages.a!, identity: '2' }
+  await p.build()
+  expect(p.reasons('a')).toEqual([{ why: 'tool-changed', was: '1', now: '2' }])
+  p.ran('a a a')
+})
+
+test('deleted and hand-edited outputs are put back without running', async () => {
+  const p = chain()
+  await p.build()
+  p.ran('a c b')
+  p.remove('out/mid')
+  writeFileSync(join(p.root, 'out/end'), 'hand')
+  const result = await p.build()
+  p.ran('')
+  expect(result.restored).toEqual(['a', 'b'])
+  expect(p.read('out/mid')).toBe('X')
+  expect(p.read('out/end')).toBe('X+y')
+  expect(p.reasons('a')).toEqual([{ why: 'output-missing', path: 'mid' }])
+  expect(p.reasons('b')).toEqual([{ why: 'output-edited', path: 'end' }])
+})
+
+test('a wanted stage builds only what it needs', async () => {
+  const p = chain()
+  await p.build({ wanted: ['a'] })
+  p.ran('a')
+  await p.build()
+  p.ran('c b')
+})
+
+test('the plan says the same as the build does', async () => {
+  const p = chain()
+  expect((await p.plan()).map(({ stage, would }) => `${stage.name} ${would}`)).toEqual(['a run', 'b run', 'c run'])
+  await p.build()
+  expect((await p.plan()).every(({ would }) => would === 'stay')).toBe(true)
+  p.write('in', 'n')
+  const planned = await p.plan()
+  expect(planned.map(({ would }) => would)).toEqual(['run', 'run', 'stay'])
+  expect(planned[1]!.because).toEqual([{ why: 'upstream-stale', stage: 'a' }])
+  p.write('in', 'x')
+  p.remove('out/mid')
+  expect((await p.plan()).map(({ would }) => would)).toEqual(['restore', 'stay', 'stay'])
+})
+
+test('warnings of a stage are given again when its result is used again', async () => {
+  const warning = { about: 'tensor t', message: 'is constant' }
+  const p = rig(
+    { in: 'x' },
+    { a: { ...upper('in', 'mid'), make: ([text], context) => (context.warn(warning), text!) } },
+  )
+  await p.build()
+  await p.build()
+  expect(p.events).toContainEqual({ type: 'fresh', stage: 'a', warnings: [warning] })
+})
