@@ -14,6 +14,7 @@ import {
   readFileSync,
   readSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   truncateSync,
@@ -49,8 +50,10 @@ export const exists = (path: string): boolean => stat(path) !== undefined
 /** The clock that file times are compared with, in nanoseconds since the epoch. */
 export const now = (): bigint => BigInt(Date.now()) * 1_000_000n
 
+/** A true Uint8Array, not a Buffer: a Buffer's `slice` is a view where everybody expects a copy. */
 export function readBytes(path: string): Uint8Array {
-  return attempt(path, 'read', () => readFileSync(path))
+  const buffer = attempt(path, 'read', () => readFileSync(path))
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
 }
 
 export function readText(path: string): string {
@@ -158,6 +161,15 @@ export function makeFolder(path: string): void {
 /** Removes a file or a whole folder; nothing there is fine. */
 export function remove(path: string): void {
   attempt(path, 'remove', () => rmSync(path, { recursive: true, force: true }))
+}
+
+/** Removes the folders above a removed file, up to and including `top`, as long as they are empty. */
+export function removeEmptyFolders(path: string, top: string): void {
+  for (let folder = dirname(path); folder.startsWith(top); folder = dirname(folder)) {
+    if (!exists(folder)) continue
+    if (list(folder).length > 0) return
+    attempt(folder, 'remove', () => rmdirSync(folder))
+  }
 }
 
 /** Names in a folder, sorted by code unit, so that the order is the same everywhere. */

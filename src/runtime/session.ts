@@ -6,9 +6,6 @@ import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node'
 import { QuantError } from '../errors.js'
 import type { Tensor } from '../ir/graph.js'
 
-/** Part of the identity of every float result: another version may differ in the last bits. */
-export const runtimeIdentity = 'onnxruntime-node 1.30.0, optimisation all, 1 thread'
-
 export interface Session {
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]

@@ -1,0 +1,97 @@
+#!/usr/bin/env node
+/** argv -> command. A command's code is loaded only when it is asked for: `quant --help` loads nothing else. */
+import { Command, CommanderError, Option } from 'commander'
+import { errorRecord } from './errors.js'
+
+export interface GlobalOptions {
+  readonly directory?: string
+  readonly file?: string
+  readonly json?: boolean
+  readonly trace?: boolean
+}
+
+const program = new Command('quant')
+  .description(
+    'Put detection networks on the Sophgo BM1684X: one quant.yaml, one command, only what changed is redone.',
+  )
+  .version('0.1.0')
+  .addOption(new Option('-C, --directory <dir>', 'work in this folder'))
+  .addOption(
+    new Option('-f, --file <path>', 'the description').default(undefined, 'quant.yaml, here or in a folder above'),
+  )
+  .addOption(new Option('--json', 'one JSON object per line instead of text, for programs'))
+  .addOption(new Option('--trace', 'with an error, its stack trace'))
+  .showHelpAfterError('(quant --help shows what there is)')
+  .showSuggestionAfterError()
+  .exitOverride()
+  .addHelpText(
+    'after',
+    `
+Examples:
+  quant build                      everything that is not up to date
+  quant build int8                 only what the variant int8 needs
+  quant build calibrate            only the calibration table, and what it needs
+  quant status                     what is up to date, what would run
+  quant why compile:mix            why that stage would run
+  quant -C examples/street build   from anywhere
+
+Exit codes: 0 fine, 1 something failed, 2 wrong usage, 130 interrupted.`,
+  )
+
+program
+  .command('build')
+  .argument('[target...]', 'variants or stages; default everything')
+  .description('bring the artifacts up to date')
+  .option('-j, --jobs <n>', 'worker processes (default: the cores of this machine)')
+  .action(async (targets: string[], options: { jobs?: string }) => {
+    const { buildCommand } = await import('./commands/build.js')
+    process.exitCode = await buildCommand(targets, { ...program.opts<GlobalOptions>(), ...options })
+  })
+
+program
+  .command('status')
+  .description('for each stage: up to date, would be restored, or would run, and why')
+  .action(async () => {
+    const { statusCommand } = await import('./commands/status.js')
+    process.exitCode = await statusCommand(program.opts<GlobalOptions>())
+  })
+
+program
+  .command('why')
+  .argument('<stage>', 'a stage, as `quant status` names them')
+  .description('what the stage reads, and every reason why it would run')
+  .action(async (stage: string) => {
+    const { whyCommand } = await import('./commands/why.js')
+    process.exitCode = await whyCommand(stage, program.opts<GlobalOptions>())
+  })
+
+program
+  .command('clean')
+  .description('remove the artifacts; the next build restores them from the store')
+  .option('--all', 'the store and everything that is known, too')
+  .action(async (options: { all?: boolean }) => {
+    const { cleanCommand } = await import('./commands/clean.js')
+    process.exitCode = await cleanCommand({ ...program.opts<GlobalOptions>(), ...options })
+  })
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = await fail(error)
+}
+
+async function fail(error: unknown): Promise<number> {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  const { json, trace } = program.opts<GlobalOptions>()
+  if (json) {
+    const { stack, ...record } = errorRecord(error)
+    console.log(JSON.stringify({ type: 'error', error: trace ? { ...record, stack } : record }))
+  } else {
+    const { formatError } = await import('./show/error.js')
+    const { useColor } = await import('./show/color.js')
+    process.stderr.write(`${formatError(error, { color: useColor(process.stderr, process.env) })}\n`)
+    if (trace && error instanceof Error) process.stderr.write(`${error.stack}\n`)
+  }
+  const { code } = errorRecord(error)
+  return code === 'interrupted' ? 130 : code === 'usage' ? 2 : 1
+}

@@ -1,0 +1,73 @@
+/** From the command line to a project: finds quant.yaml, reads it, opens the workers. */
+import { availableParallelism } from 'node:os'
+import { dirname, join, relative, resolve } from 'node:path'
+import type { Config } from '../config/config.js'
+import { parseConfig } from '../config/load.js'
+import { suggest } from '../config/nearest.js'
+import * as disk from '../disk.js'
+import type { Project, Stage } from '../engine/stage.js'
+import { QuantError } from '../errors.js'
+import { openPool, type Pool } from '../runtime/pool.js'
+import type { jobs } from '../stages/jobs/index.js'
+import { pipeline } from '../stages/pipeline.js'
+
+export interface ProjectOptions {
+  readonly directory?: string
+  readonly file?: string
+  readonly jobs?: string
+}
+
+export interface OpenedProject {
+  readonly config: Config
+  readonly project: Project
+  readonly pool: Pool<typeof jobs>
+}
+
+export function openProject(options: ProjectOptions): OpenedProject {
+  const file = findFile(options)
+  const shown = relative(process.cwd(), file) || file
+  const { config, places } = parseConfig(disk.readText(file), shown)
+  const pool = openPool<typeof jobs>(workerEntry(), workersOf(options))
+  return { config, pool, project: pipeline({ config, root: dirname(file), places, pool }) }
+}
+
+/** quant.yaml, here or in a folder above, as git finds its own. */
+function findFile({ directory = '.', file }: ProjectOptions): string {
+  const start = resolve(directory)
+  if (file !== undefined) {
+    const path = resolve(start, file)
+    if (!disk.exists(path)) throw new QuantError('usage', `${file} does not exist`, { hint: 'name your quant.yaml' })
+    return path
+  }
+  for (let folder = start; ; folder = dirname(folder)) {
+    const path = join(folder, 'quant.yaml')
+    if (disk.exists(path)) return path
+    if (folder === dirname(folder))
+      throw new QuantError('usage', `there is no quant.yaml in ${start} or above it`, {
+        hint: 'write one (see quant.yaml.example), or say where it is: quant -C FOLDER, quant -f FILE',
+      })
+  }
+}
+
+function workersOf({ jobs }: ProjectOptions): number {
+  if (jobs === undefined) return Math.min(8, availableParallelism())
+  if (!/^[1-9]\d{0,2}$/.test(jobs)) throw new QuantError('usage', `--jobs ${jobs}: a whole number from 1 on`)
+  return Number(jobs)
+}
+
+/** The worker beside this file: .ts from the sources, .js when built. */
+const workerEntry = (): URL =>
+  new URL(`../stages/worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
+
+/** Variants and stages by name. @throws QuantError 'usage' for a name that is neither. */
+export function findTargets(project: Project, targets: readonly string[]): Stage[] {
+  const { stages } = project
+  return targets.flatMap((target) => {
+    const found = stages.filter(({ name, variant }) => name === target || variant === target)
+    if (found.length > 0) return found
+    const known = [
+      ...new Set(stages.flatMap(({ name, variant }) => (variant === undefined ? [name] : [variant, name]))),
+    ]
+    throw new QuantError('usage', `there is no variant or stage \`${target}\``, { hint: suggest(target, known) })
+  })
+}

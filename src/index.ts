@@ -1,0 +1,11 @@
+/** `import { build } from 'quant'`: the parts, each callable without the engine, and the engine. */
+export type { Config } from './config/config.js'
+export { parseConfig } from './config/load.js'
+export { type BuildOptions, type BuildResult, build } from './engine/build.js'
+export { type Planned, plan } from './engine/plan.js'
+export type { Project, Stage } from './engine/stage.js'
+export { QuantError } from './errors.js'
+export type { Event } from './events.js'
+export type { Graph, Node, Op, Tensor } from './ir/graph.js'
+export type { QGraph, QNode, QOp } from './quantize/qgraph.js'
+export { pipeline } from './stages/pipeline.js'

@@ -1,0 +1,76 @@
+import type { Calibration } from '../config/config.js'
+import { memoKey } from '../engine/memo.js'
+import type { Stage, StageContext } from '../engine/stage.js'
+import { runtimeIdentity } from '../runtime/identity.js'
+import type { Recipe } from './context.js'
+import { filesOfDataset } from './dataset.js'
+import type { GraphFiles } from './jobs/load.js'
+import { doMissing } from './pieces.js'
+
+/** Raise it when the statistics of a picture change. */
+const statisticsIdentity = `statistics 1, ${runtimeIdentity}`
+
+/** Pictures -> NAME_cali_table. Statistics are kept per picture, so ten more pictures cost ten. */
+export function calibrateStage(recipe: Recipe, calibration: Calibration & { dataset: string }): Stage {
+  const { pool, artifacts } = recipe
+  const pictures = calibrationPictures(recipe, calibration)
+  return {
+    name: 'calibrate',
+    title: 'thresholds',
+    params: {
+      'calibration.method': calibration.method,
+      'calibration.tune_num': calibration.tuneNum,
+      ...(calibration.method === 'percentile' ? { 'calibration.percentile': calibration.percentile } : {}),
+    },
+    identity: `calibrate 1, ${statisticsIdentity}`,
+    files: pictures,
+    needs: [artifacts.mlir, artifacts.weights],
+    outputs: [artifacts.table],
+    async run(context) {
+      const graph = graphFiles(recipe, context)
+      const pieces = pictures.map((picture) => ({
+        path: context.path(picture),
+        digest: context.digest(picture),
+        key: memoKey(statisticsIdentity, graph.digest, context.digest(picture)),
+      }))
+      const { done, reused } = await doMissing(context, {
+        pieces,
+        unit: 'pictures',
+        workers: pool.size,
+        work: (chunk, progress) =>
+          pool.run('analysePictures', { graph, pictures: chunk, memo: context.memo.folder }, progress),
+      })
+      const { tensors, warnings } = await pool.run('chooseThresholds', {
+        graph,
+        memo: context.memo.folder,
+        keys: pieces.map(({ key }) => key),
+        method: calibration.method,
+        percentile: calibration.percentile,
+        tune: pieces.slice(0, calibration.tuneNum).map(({ path, digest }) => ({ path, digest })),
+        table: context.target(artifacts.table),
+      })
+      for (const warning of warnings) context.warn(warning)
+      return {
+        note: `${tensors} thresholds from ${pictures.length} pictures${reused > 0 ? ` (${done} analysed)` : ''}`,
+      }
+    },
+  }
+}
+
+/** The pictures of calibration, sorted; the search takes the first of them. */
+export function calibrationPictures(
+  { root, places }: Recipe,
+  { dataset, inputNum }: Calibration & { dataset: string },
+): string[] {
+  const all = filesOfDataset(root, dataset, 'the data set', places(['calibration', 'dataset']))
+  return inputNum === 0 ? all : all.slice(0, inputNum)
+}
+
+/** The float graph as a stage reads it. */
+export function graphFiles({ artifacts }: Recipe, context: StageContext): GraphFiles {
+  return {
+    mlir: context.path(artifacts.mlir),
+    weights: context.path(artifacts.weights),
+    digest: `${context.digest(artifacts.mlir)} ${context.digest(artifacts.weights)}`,
+  }
+}

@@ -1,0 +1,47 @@
+import type { Variant } from '../config/config.js'
+import type { Stage } from '../engine/stage.js'
+import { graphFiles } from './calibrate.js'
+import type { Recipe } from './context.js'
+
+/** The table that lowering reads: our own, or one that the user gives. */
+export function tableOf({ config, artifacts }: Recipe): {
+  readonly file?: string
+  readonly need?: string
+  readonly name: string
+} {
+  const given = config.calibration?.table
+  return given === undefined ? { need: artifacts.table, name: artifacts.table } : { file: given, name: given }
+}
+
+/** Graph, thresholds and precisions -> the quantized graph of a variant. */
+export function compileStage(recipe: Recipe, variant: Variant): Stage {
+  const { pool, artifacts } = recipe
+  const files = artifacts.variant(variant)
+  const table = variant.quantize === 'INT8' ? tableOf(recipe) : undefined
+  const qtable = variant.mix === undefined ? undefined : variant.mix.kind === 'table' ? variant.mix.table : files.qtable
+  const given = [table?.file, variant.mix?.kind === 'table' ? qtable : undefined]
+  const made = [table?.need, variant.mix?.kind === 'search' ? qtable : undefined]
+  return {
+    name: `compile:${variant.name}`,
+    title: `${variant.name} graph`,
+    variant: variant.name,
+    params: { [`variants.${variant.name}.quantize`]: variant.quantize },
+    identity: 'compile 1',
+    files: given.filter((file) => file !== undefined),
+    needs: [artifacts.mlir, artifacts.weights, ...made.filter((file) => file !== undefined)],
+    outputs: [files.mlir, files.weights],
+    async run(context) {
+      const { floatLayers, warnings } = await pool.run('compileVariant', {
+        graph: graphFiles(recipe, context),
+        table: table && context.path(table.name),
+        quantize: variant.quantize,
+        qtable: qtable === undefined ? undefined : context.path(qtable),
+        mlir: context.target(files.mlir),
+        weights: context.target(files.weights),
+        weightFile: files.weights,
+      })
+      for (const warning of warnings) context.warn(warning)
+      return { note: variant.mix ? `${floatLayers} layers float` : variant.quantize }
+    },
+  }
+}

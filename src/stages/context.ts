@@ -1,0 +1,68 @@
+/** What every stage maker needs to know: names and places, decided once here. */
+import { join } from 'node:path'
+import type { Config, Variant } from '../config/config.js'
+import type { Place } from '../errors.js'
+import type { Pool } from '../runtime/pool.js'
+import type { jobs } from './jobs/index.js'
+
+export interface Recipe {
+  readonly config: Config
+  /** Folder of quant.yaml; paths in the config are relative to it. */
+  readonly root: string
+  /** Where a setting stands in quant.yaml. */
+  readonly places: (path: readonly (string | number)[]) => Place
+  readonly pool: Pool<typeof jobs>
+  readonly artifacts: Artifacts
+}
+
+/** Files in the output folder. NAME is `model.name`. */
+export interface Artifacts {
+  /** A downloaded model. */
+  readonly model: string
+  readonly mlir: string
+  readonly weights: string
+  readonly table: string
+  readonly verify: string
+  readonly variant: (variant: Variant) => VariantArtifacts
+  readonly detections: (variant: string) => string
+  readonly drawing: (variant: string, picture: string) => string
+}
+
+export interface VariantArtifacts {
+  readonly mlir: string
+  readonly weights: string
+  readonly lossTable: string
+  readonly qtable: string
+  readonly selection: string
+}
+
+/** The float model is a variant of its own in verification; its pictures go to the folder that the vendor's flow calls so. */
+export const floatVariant = 'float'
+
+export function artifactsOf(config: Config): Artifacts {
+  const { name } = config.model
+  // One searched variant: the vendor's names. Several: the variant's name in between.
+  const searched = config.variants.filter(({ mix }) => mix?.kind === 'search').length
+  return {
+    model: `${name}.onnx`,
+    mlir: `${name}.mlir`,
+    weights: `${name}_top_f32_all_weight.npz`,
+    table: `${name}_cali_table`,
+    verify: 'verify.json',
+    variant(variant) {
+      const prefix = `${name}_${variant.name}`
+      const search = searched > 1 ? prefix : name
+      return {
+        mlir: `${prefix}_tpu.mlir`,
+        weights: `${prefix}_tpu_weight.npz`,
+        lossTable: `${search}_full_loss_table.txt`,
+        qtable: `${search}_qtable`,
+        selection: `${search}_selection.json`,
+      }
+    },
+    detections: (variant) => `detect/${variant}/detections.json`,
+    drawing: (variant, picture) => `detect/${variant === floatVariant ? 'onnx' : variant}/${picture}.jpg`,
+  }
+}
+
+export const inRoot = ({ root }: Recipe, path: string): string => join(root, path)
