@@ -9,7 +9,8 @@ import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const [major, minor] = process.versions.node.split('.').map(Number)
-if (major < 20 || (major === 20 && minor < 19)) fail(`Node ${process.versions.node} is too old: 20.19 or later is needed`)
+if (major < 20 || (major === 20 && minor < 19))
+  fail(`Node ${process.versions.node} is too old: 20.19 or later is needed`)
 
 const installed = join(root, 'node_modules/.package-lock.json')
 if (!existsSync(installed) || time(installed) < time(join(root, 'package-lock.json'))) {
@@ -36,7 +37,11 @@ function time(path) {
 }
 
 function run(command, args) {
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' })
+  const { status, error } = spawnSync(command, args, {
+    cwd: root,
+    stdio: 'inherit',
+    shell: process.platform === 'win32',
+  })
   if (error) fail(`cannot run ${command}: ${error.message}`)
   if (status !== 0) fail(`${command} ${args.join(' ')} failed`)
 }

@@ -1,0 +1,47 @@
+/** The tables at the end of a build: how each variant does, and what it sees on each picture. */
+import type { Figures, Verification } from '../stages/verification.js'
+import { table } from './table.js'
+import { byteSize, duration } from './words.js'
+
+export interface VariantCost {
+  /** Bytes of its artifacts. */
+  readonly bytes: number
+  /** What its own stages took when they last ran. */
+  readonly ms: number
+}
+
+export function summaryText(verification: Verification, costs: Readonly<Record<string, VariantCost>>): string {
+  const { variants, labelled, score, pictures } = verification
+  const names = Object.keys(variants)
+  const columns: [string, (figures: Figures, name: string) => string][] = [
+    ...(labelled > 0
+      ? ([
+          ['mAP@0.5', ({ map50 }) => fixed(map50, 4)],
+          ['mAP@0.5:0.95', ({ map }) => fixed(map, 4)],
+        ] as typeof columns)
+      : []),
+    ...(score === null
+      ? []
+      : ([
+          ['recall', ({ recall }, name) => (name === names[0] ? '-' : fixed(recall, 4))],
+          ['extra', ({ extra }, name) => (name === names[0] ? '-' : String(extra))],
+          ['score diff', (figures, name) => (name === names[0] ? '-' : fixed(figures.score_difference, 4))],
+        ] as typeof columns)),
+    ['SQNR dB', ({ sqnr }, name) => (name === names[0] ? '-' : sqnr === null ? 'equal' : sqnr.toFixed(2))],
+    ['size', (_, name) => (costs[name] ? byteSize(costs[name].bytes) : '-')],
+    ['time', (_, name) => (costs[name] ? duration(costs[name].ms) : '-')],
+  ]
+  const rows = [
+    ['', ...columns.map(([title]) => title)],
+    ...names.map((name) => [name, ...columns.map(([, cell]) => cell(variants[name]!, name))]),
+  ]
+  const parts = [table(rows, { align: `l${'r'.repeat(columns.length)}` })]
+  if (score !== null)
+    for (const [picture, seen] of Object.entries(pictures))
+      parts.push(
+        `${picture}\n${table(names.map((name) => [`  ${name}`, seen[name]!.map(({ text }) => text).join(' ') || 'nothing']))}`,
+      )
+  return `\n${parts.join('\n\n')}\n`
+}
+
+const fixed = (value: number | undefined, digits: number): string => value?.toFixed(digits) ?? '-'
