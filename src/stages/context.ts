@@ -1,5 +1,5 @@
 /** What every stage maker needs to know: names and places, decided once here. */
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 import type { Config, Variant } from '../config/config.js'
 import type { Place } from '../errors.js'
 import type { Pool } from '../runtime/pool.js'
@@ -60,9 +60,11 @@ export function artifactsOf(config: Config): Artifacts {
         selection: `${search}_selection.json`,
       }
     },
-    detections: (variant) => `detect/${variant}/detections.json`,
-    drawing: (variant, picture) => `detect/${variant === floatVariant ? 'onnx' : variant}/${picture}.jpg`,
+    detections: (variant) => `${folder(variant)}/detections.json`,
+    drawing: (variant, picture) => `${folder(variant)}/${picture}.jpg`,
   }
 }
 
-export const inRoot = ({ root }: Recipe, path: string): string => join(root, path)
+const folder = (variant: string): string => `detect/${variant === floatVariant ? 'onnx' : variant}`
+
+export const inRoot = ({ root }: Recipe, path: string): string => resolve(root, path)

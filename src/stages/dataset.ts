@@ -1,15 +1,15 @@
 /** Data sets: a folder of samples, or a list file with one sample per line. Always in sorted order, so that "the first ten" are the same everywhere. */
-import { dirname, isAbsolute, join } from 'node:path'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
 import * as disk from '../disk.js'
 import { type Place, QuantError } from '../errors.js'
-import { isSampleFile } from '../preprocess/sample.js'
+import { isSampleFile } from '../preprocess/sample-file.js'
 
 /**
  * The files of a data set, relative to the root.
  * @throws QuantError 'config' at `place` when there is none.
  */
 export function filesOfDataset(root: string, dataset: string, what: string, place: Place): string[] {
-  const at = disk.stat(join(root, dataset))
+  const at = disk.stat(resolve(root, dataset))
   if (!at)
     throw new QuantError('config', `${what} ${dataset} does not exist`, {
       place,
@@ -17,7 +17,7 @@ export function filesOfDataset(root: string, dataset: string, what: string, plac
     })
   const files = at.directory
     ? disk
-        .listDeep(join(root, dataset))
+        .listDeep(resolve(root, dataset))
         .filter(isSampleFile)
         .map((file) => join(dataset, file))
     : isSampleFile(dataset)
@@ -34,13 +34,13 @@ export function filesOfDataset(root: string, dataset: string, what: string, plac
 function filesOfList(root: string, listFile: string, place: Place): string[] {
   const base = dirname(listFile)
   return disk
-    .readText(join(root, listFile))
+    .readText(resolve(root, listFile))
     .split(/\r?\n/)
     .flatMap((line, index) => {
       const path = line.trim()
       if (path === '' || path.startsWith('#')) return []
       const file = isAbsolute(path) ? path : join(base, path)
-      if (!isSampleFile(file) || !disk.exists(isAbsolute(file) ? file : join(root, file)))
+      if (!isSampleFile(file) || !disk.exists(isAbsolute(file) ? file : resolve(root, file)))
         throw new QuantError('input', `${path} is no sample`, {
           place: { file: listFile, line: index + 1, column: 1, length: path.length, text: line },
           hint: `a list names one picture or array per line, relative to itself; it is used at ${place.file}:${place.line}`,

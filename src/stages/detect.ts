@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 import type { Variant } from '../config/config.js'
 import { classLists } from '../detect/classes.js'
 import type { DetectorSpec } from '../detect/types.js'
@@ -101,7 +101,7 @@ export function detectorSpec({ config, root, places }: Recipe): DetectorSpec | u
   function classNames(): readonly string[] {
     if (classes.kind === 'known') return classLists[classes.name]
     if (classes.kind === 'list') return classes.names
-    const file = join(root, classes.path)
+    const file = resolve(root, classes.path)
     const place = places(['verify', 'detector', 'classes'])
     if (!disk.exists(file))
       throw new QuantError('config', `the class file ${classes.path} does not exist`, {

@@ -6,7 +6,7 @@
  *
  * Everything in quant.yaml that the disk can contradict is found here, before any work starts.
  */
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 import type { Config } from '../config/config.js'
 import * as disk from '../disk.js'
 import type { Project, Stage } from '../engine/stage.js'
@@ -55,8 +55,8 @@ export function pipeline(input: PipelineInput): Project {
   }
   return {
     root,
-    output: join(root, config.output),
-    state: join(root, '.quant'),
+    output: resolve(root, config.output),
+    state: resolve(root, '.quant'),
     stages: stages.filter((stage) => stage !== undefined),
   }
 }
@@ -71,7 +71,7 @@ function checkTables({ config, root, places }: Recipe): void {
     ]),
   ]
   for (const [file, at] of given)
-    if (file !== undefined && !disk.exists(join(root, file)))
+    if (file !== undefined && !disk.exists(resolve(root, file)))
       throw new QuantError('config', `the table ${file} does not exist`, {
         place: places(at),
         hint: 'paths are relative to quant.yaml',

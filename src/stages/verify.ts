@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Requirement } from '../config/config.js'
 import { stem } from '../detect/labels.js'
 import * as disk from '../disk.js'
@@ -113,7 +113,7 @@ function labelFiles({ config, root, places }: Recipe, labelled: readonly string[
   if (!validation) return { files: [], pass: () => undefined }
   const { labels } = validation
   const place = places(['verify', 'validation', 'labels'])
-  const at = disk.stat(join(root, labels))
+  const at = disk.stat(resolve(root, labels))
   if (!at)
     throw new QuantError('config', `the labels ${labels} do not exist`, {
       place,
@@ -122,7 +122,7 @@ function labelFiles({ config, root, places }: Recipe, labelled: readonly string[
   if (!at.directory) return { files: [labels], pass: (path) => ({ coco: path(labels) }) }
   const byStem = new Map(
     disk
-      .listDeep(join(root, labels))
+      .listDeep(resolve(root, labels))
       .filter((file) => file.endsWith('.txt'))
       .map((file) => [stem(file), join(labels, file)]),
   )
