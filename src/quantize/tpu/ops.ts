@@ -1,0 +1,168 @@
+/**
+ * The ops of the Tpu dialect and their attributes, both ways. Integer and float ops share a name; which one is meant shows in the
+ * result's type: 8 bit is integer. What Tpu shares with Top is written as in Top (`ir/top/ops.ts`).
+ *
+ * `tpu.Conv2D` carries multiplier and rshift per output channel, `tpu.MatMul` lists of one, `tpu.Add` lists of one per operand,
+ * the others a pair (`multiplier = 51 : si32, rshift = 9 : i64`). Attributes that the chip's tools want but that never vary here
+ * (zero points, weight layouts) have fixed values.
+ */
+import type { OpOf } from '../../ir/graph.js'
+import type { Attributes } from '../../ir/mlir/attributes.js'
+import type { TensorType } from '../../ir/mlir/parse.js'
+import { i64, integers, si32 } from '../../ir/mlir/print.js'
+import { isOpType, OPERANDS, type Printed, pool, READ, relu, writeAttributes } from '../../ir/top/ops.js'
+import type { QOp, Requant } from '../qgraph.js'
+
+const MULTIPLIER_SHIFT = '#tpu<rq_mode MultiplierShift>'
+
+/** An op's name and its attributes as they are printed. */
+export function writeTpuOp(op: QOp, shape: readonly number[], operands: number): [name: string, attributes: Printed] {
+  switch (op.type) {
+    case 'Input':
+      return ['top.Input', writeAttributes(op, shape)]
+    case 'Cast':
+    case 'Lut':
+      return [`tpu.${op.type}`, {}]
+    case 'Conv':
+      return ['tpu.Conv2D', { ...writeAttributes(op, shape), ...convolution(operands) }]
+    case 'ConvInt': {
+      const plain: OpOf<'Conv'> = { ...op, type: 'Conv', reluLimit: -1 }
+      const requant = { multiplier: integers(op.multipliers), rshift: integers(op.shifts) }
+      return ['tpu.Conv2D', { ...writeAttributes(plain, shape), ...convolution(operands), ...requant }]
+    }
+    case 'MatMul':
+      return ['tpu.MatMul', { ...writeAttributes(op, shape), ...product }]
+    case 'MatMulInt': {
+      const requant = { multipliers: integers([op.requant.multiplier]), rshifts: integers([op.requant.shift]) }
+      return ['tpu.MatMul', { right_transpose: `${op.rightTranspose}`, ...reluOf(op), ...product, ...requant }]
+    }
+    case 'LeakyReluInt':
+      return ['tpu.LeakyRelu', pairOf(op.requant)]
+    case 'ReluInt':
+      return ['tpu.Relu', writeAttributes({ type: 'Relu', limit: -1 }, shape)]
+    case 'AddInt': {
+      const multipliers = integers(op.requants.map(({ multiplier }) => multiplier))
+      return ['tpu.Add', { ...reluOf(op), multipliers, rshifts: integers(op.requants.map(({ shift }) => shift)) }]
+    }
+    case 'MulInt':
+      return ['tpu.Mul', { ...reluOf(op), ...pairOf(op.requant) }]
+    case 'MulShift':
+      return ['tpu.MulShift', pairOf(op.requant)]
+    case 'MaxPool':
+      return ['tpu.Pool2D', { ...writeAttributes(op, shape), pool_mode: '#tpu<pool_mode Max>' }]
+    case 'AvgPool':
+      return ['tpu.Pool2D', { ...writeAttributes(op, shape), pool_mode: '#tpu<pool_mode Avg>' }]
+    case 'AvgPoolInt':
+      return ['tpu.Pool2D', { ...pool(op, true), ...pairOf(op.requant), pool_mode: '#tpu<pool_mode Avg>' }]
+    case 'Sigmoid':
+    case 'SiLU':
+      return ['tpu.Active', { mode: `#tpu<active_mode ${op.type.toUpperCase()}>` }]
+    case 'Concat':
+      return ['tpu.Concat', { ...writeAttributes(op, shape), only_merge: 'false' }]
+    default:
+      return [`tpu.${op.type}`, writeAttributes(op, shape)]
+  }
+}
+
+const reluOf = (op: { readonly relu: boolean }): Printed => relu({ relu: op.relu, reluLimit: -1 })
+const pairOf = ({ multiplier, shift }: Requant): Printed => ({ multiplier: si32(multiplier), rshift: i64(shift) })
+
+const product: Printed = { input_zp: i64(0), right_zp: i64(0), quant_mode: MULTIPLIER_SHIFT }
+const convolution = (operands: number): Printed => ({
+  coeff_merged: 'false',
+  kernel_zp: i64(0),
+  quant_mode: MULTIPLIER_SHIFT,
+  use_3ic_optimize: i64(0),
+  with_bias: `${operands > 2}`,
+})
+
+/** How many operands an op takes. */
+export function operandsOf(type: QOp['type']): readonly [least: number, most: number] {
+  if (type === 'Lut') return [2, 2]
+  const float = type.replace(/Int$/, '')
+  return isOpType(float) ? OPERANDS[float] : [1, 1]
+}
+
+/**
+ * The op that a line describes, undefined for a name that is not known. `type` is the result's: 8 bit makes it an integer op.
+ */
+export function readTpuOp(
+  name: string,
+  a: Attributes,
+  type: TensorType,
+  inputs: readonly TensorType[],
+): QOp | undefined {
+  const int = type.quant !== undefined
+  const [input] = inputs
+  switch (name) {
+    case 'top.Input':
+      return READ.Input(a, type, input)
+    case 'tpu.Cast':
+      return { type: 'Cast' }
+    case 'tpu.Lut':
+      return { type: 'Lut' }
+    case 'tpu.Conv2D': {
+      const conv = READ.Conv(a, type, input)
+      if (!int) return conv
+      a.only('kernel_zp', 0)
+      const { reluLimit: _, ...rest } = conv
+      const channels = type.shape[1] ?? 0
+      const requants = { multipliers: a.integers('multiplier', channels), shifts: a.integers('rshift', channels) }
+      return { ...rest, type: 'ConvInt', ...requants }
+    }
+    case 'tpu.MatMul': {
+      const product = READ.MatMul(a, type, input)
+      if (!int) return product
+      a.only('input_zp', 0)
+      a.only('right_zp', 0)
+      const { relu, rightTranspose } = product
+      return { type: 'MatMulInt', relu, rightTranspose, requant: readRequants(a, 1)[0]! }
+    }
+    case 'tpu.LeakyRelu':
+      return int ? { type: 'LeakyReluInt', requant: readPair(a) } : READ.LeakyRelu(a, type, input)
+    case 'tpu.Relu':
+      return int ? { type: 'ReluInt' } : READ.Relu(a, type, input)
+    case 'tpu.Add':
+      if (!int) return READ.Add(a, type, input)
+      return { type: 'AddInt', requants: readRequants(a, inputs.length), relu: a.relu().relu }
+    case 'tpu.Mul':
+      if (!int) return READ.Mul(a, type, input)
+      return { type: 'MulInt', requant: readPair(a), relu: a.relu().relu }
+    case 'tpu.MulShift':
+      return { type: 'MulShift', requant: readPair(a) }
+    case 'tpu.Pool2D': {
+      if (a.oneOf('pool_mode', ['Max', 'Avg']) === 'Max') return READ.MaxPool(a, type, input)
+      const average = READ.AvgPool(a, type, input)
+      if (!int) return average
+      const { countIncludePad: _, ...rest } = average
+      return { ...rest, type: 'AvgPoolInt', requant: readPair(a) }
+    }
+    case 'tpu.Active':
+      return { type: a.oneOf('mode', ['SIGMOID', 'SILU']) === 'SILU' ? 'SiLU' : 'Sigmoid' }
+    case 'tpu.Scale':
+      return READ.Scale(a, type, input)
+    case 'tpu.Softmax':
+      return READ.Softmax(a, type, input)
+    case 'tpu.Concat':
+      return READ.Concat(a, type, input)
+    case 'tpu.Upsample':
+      return READ.Upsample(a, type, input)
+    case 'tpu.Permute':
+      return READ.Permute(a, type, input)
+    case 'tpu.Reshape':
+      return READ.Reshape(a, type, input)
+    case 'tpu.Slice':
+      return READ.Slice(a, type, input)
+    case 'tpu.Pad':
+      return READ.Pad(a, type, input)
+    default:
+      return undefined
+  }
+}
+
+const readPair = (a: Attributes): Requant => ({ multiplier: a.integer('multiplier'), shift: a.integer('rshift') })
+
+function readRequants(a: Attributes, count: number): Requant[] {
+  const shifts = a.integers('rshifts', count)
+  return a.integers('multipliers', count).map((multiplier, i) => ({ multiplier, shift: shifts[i]! }))
+}
