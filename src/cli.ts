@@ -74,6 +74,9 @@ program
     process.exitCode = await cleanCommand({ ...program.opts<GlobalOptions>(), ...options })
   })
 
+// A reader that has seen enough (`| head`) ends us quietly, and no result is lost: the next build goes on.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+
 try {
   await program.parseAsync()
 } catch (error) {

@@ -217,6 +217,7 @@ const reasons: Record<string, [what: string, hint: string]> = {
   EROFS: ['the file system is read-only', 'choose another `output`, or another place for the project'],
   ENOSPC: ['the disk is full', 'free some space; what was built so far is kept'],
   EISDIR: ['it is a folder', 'name a file'],
+  EEXIST: ['a file stands where a folder should be', 'move it away, or choose another `output`'],
   ENOTDIR: ['a part of the path is a file', 'check the path'],
   EMFILE: ['too many open files', 'raise the limit (ulimit -n)'],
 }

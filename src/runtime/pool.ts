@@ -51,7 +51,7 @@ export function openPool<J extends Jobs>(entry: URL, size: number): Pool<J> {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       // From the sources (tests, development) the worker is TypeScript too.
-      execArgv: entry.pathname.endsWith('.ts') ? ['--import', 'tsx'] : [],
+      execArgv: entry.pathname.endsWith('.ts') ? ['--import', import.meta.resolve('tsx')] : [],
     })
     worker.on('message', (message) => hear(worker, message as FromWorker))
     worker.on('exit', (code, signal) => {

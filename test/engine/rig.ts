@@ -5,7 +5,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { afterEach, expect } from 'vitest'
+import { afterAll, expect } from 'vitest'
 import { type BuildResult, build } from '../../src/engine/build.js'
 import { type Planned, plan } from '../../src/engine/plan.js'
 import type { Json, Reason } from '../../src/engine/reason.js'
@@ -39,7 +39,7 @@ export interface Rig {
 }
 
 const folders: string[] = []
-afterEach(() => {
+afterAll(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
 })
 
