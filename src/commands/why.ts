@@ -1,7 +1,7 @@
-import { suggest } from '../config/nearest.js'
 import { plan } from '../engine/plan.js'
 import { producerOf } from '../engine/stage.js'
 import { QuantError } from '../errors.js'
+import { suggest } from '../nearest.js'
 import { reasonText } from '../show/reason.js'
 import { duration } from '../show/words.js'
 import { openProject, type ProjectOptions } from './project.js'

@@ -1,7 +1,8 @@
 /** Settings that are right one by one but not together, as far as no file must be looked at. */
+
+import { nearest, suggest } from '../nearest.js'
 import { channelsOf, classesOf, variantsOf } from './config.js'
 import type { Mistake } from './explain.js'
-import { nearest, suggest } from './nearest.js'
 import type { QuantYaml } from './schema.js'
 
 /** All of them, in no particular order. */

@@ -1,6 +1,6 @@
 /** What the schema validator found, as one fact and one way out each. */
 import type { ErrorObject } from 'ajv'
-import { nearest, suggest } from './nearest.js'
+import { nearest, suggest } from '../nearest.js'
 import type { Path } from './places.js'
 
 /** A mistake in quant.yaml before it has a place. `at` 'key' points at the name of the setting, 'value' at what it is set to. */

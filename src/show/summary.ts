@@ -1,5 +1,5 @@
 /** The tables at the end of a build: how each variant does, and what it sees on each picture. */
-import type { Figures, Verification } from '../stages/verification.js'
+import type { Figures, Seen, Verification } from '../stages/verification.js'
 import { table } from './table.js'
 import { byteSize, duration } from './words.js'
 
@@ -38,10 +38,17 @@ export function summaryText(verification: Verification, costs: Readonly<Record<s
   const parts = [table(rows, { align: `l${'r'.repeat(columns.length)}` })]
   if (score !== null)
     for (const [picture, seen] of Object.entries(pictures))
-      parts.push(
-        `${picture}\n${table(names.map((name) => [`  ${name}`, seen[name]!.map(({ text }) => text).join(' ') || 'nothing']))}`,
-      )
+      parts.push(`${picture}\n${table(names.map((name) => [`  ${name}`, seenText(seen[name]!)]))}`)
   return `\n${parts.join('\n\n')}\n`
+}
+
+/** More than a line or two tell nothing; all of them are in verify.json. */
+const mostShown = 12
+
+function seenText(seen: readonly Seen[]): string {
+  if (seen.length === 0) return 'nothing'
+  const rest = seen.length - mostShown
+  return [...seen.slice(0, mostShown).map(({ text }) => text), ...(rest > 0 ? [`and ${rest} more`] : [])].join(' ')
 }
 
 const fixed = (value: number | undefined, digits: number): string => value?.toFixed(digits) ?? '-'

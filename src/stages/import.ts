@@ -1,8 +1,8 @@
-import { suggest } from '../config/nearest.js'
 import * as disk from '../disk.js'
 import type { Stage } from '../engine/stage.js'
 import { QuantError } from '../errors.js'
 import { inspectOnnx } from '../ir/onnx/read.js'
+import { suggest } from '../nearest.js'
 import { inRoot, type Recipe } from './context.js'
 
 /** ONNX -> NAME.mlir, NAME_top_f32_all_weight.npz. Preprocessing becomes part of the graph: it is kept nowhere else. */

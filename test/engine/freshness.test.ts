@@ -1,7 +1,8 @@
 import { utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { join2, rig, upper } from './rig.js'
+import type { Warning } from '../../src/events.js'
+import { join2, rig, type TextStage, upper } from './rig.js'
 
 const chain = () =>
   rig({ in: 'x', other: 'y' }, { a: upper('in', 'mid'), b: join2('mid', 'other', 'end'), c: upper('other', 'side') })
@@ -125,12 +126,16 @@ test('the plan says the same as the build does', async () => {
   expect((await p.plan()).map(({ would }) => would)).toEqual(['restore', 'stay', 'stay'])
 })
 
+const warnThen = (warning: Warning): TextStage['make'] => {
+  return ([text], context) => {
+    context.warn(warning)
+    return text!
+  }
+}
+
 test('warnings of a stage are given again when its result is used again', async () => {
   const warning = { about: 'tensor t', message: 'is constant' }
-  const p = rig(
-    { in: 'x' },
-    { a: { ...upper('in', 'mid'), make: ([text], context) => (context.warn(warning), text!) } },
-  )
+  const p = rig({ in: 'x' }, { a: { ...upper('in', 'mid'), make: warnThen(warning) } })
   await p.build()
   await p.build()
   expect(p.events).toContainEqual({ type: 'fresh', stage: 'a', warnings: [warning] })

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { Preprocess } from '../../src/ir/graph.js'
 import { readNpz, writeNpy, writeNpz } from '../../src/ir/npz.js'
 import { loadSample, preparePicture } from '../../src/preprocess/sample.js'
+import { isSampleFile } from '../../src/preprocess/sample-file.js'
 import { shared } from '../shared.js'
 
 const plain: Preprocess = {

@@ -6,7 +6,8 @@ import { decodeStatistics, encodeStatistics } from '../../calibrate/statistics-b
 import { writeCalibrationTable } from '../../calibrate/table.js'
 import { tuneThresholds } from '../../calibrate/tune.js'
 import * as disk from '../../disk.js'
-import { openMemo } from '../../engine/memo.js'
+import { type Memo, openMemo } from '../../engine/memo.js'
+import { QuantError } from '../../errors.js'
 import type { Warning } from '../../events.js'
 import { emitOnnx } from '../../ir/emit.js'
 import type { Tensor } from '../../ir/graph.js'
@@ -49,20 +50,8 @@ export async function chooseThresholds(
 ): Promise<{ tensors: number; warnings: Warning[] }> {
   const graph = await loadGraph(args.graph)
   const memo = openMemo(args.memo)
-  let merged = new Map<string, TensorStatistics>()
-  for (const key of args.keys) {
-    const piece = memo.get(key)
-    if (!piece) throw new Error('a piece of the memo is gone') // it was there when this stage began
-    const statistics = decodeStatistics(piece)
-    merged = new Map(
-      [...statistics].map(([name, one]) => {
-        const before = merged.get(name)
-        return [name, before ? mergeStatistics([before, one]) : one]
-      }),
-    )
-  }
+  const merged = mergeAll(memo, args.keys)
   const chosen = thresholdsOf(merged, { method: args.method, percentile: args.percentile })
-  const warnings = [...chosen].flatMap(([name, { threshold }]) => inspectStatistics(name, merged.get(name)!, threshold))
   const inputs = sampleInputs(graph)
   const tunePictures: Record<string, Tensor>[] = []
   for (const file of args.tune) tunePictures.push((await readSample(file, inputs)).feeds)
@@ -71,5 +60,30 @@ export async function chooseThresholds(
     args.table,
     writeCalibrationTable({ thresholds, samples: args.keys.length, tuned: args.tune.length, method: args.method }),
   )
+  const warnings = [...thresholds].flatMap(([name, { threshold }]) =>
+    inspectStatistics(name, merged.get(name)!, threshold),
+  )
   return { tensors: thresholds.size, warnings }
+}
+
+/** Few pictures at a time, so that memory does not grow with their number; several, so that large histograms are added up at once. */
+const mergedAtOnce = 8
+
+function mergeAll(memo: Memo, keys: readonly string[]): Map<string, TensorStatistics> {
+  let merged = new Map<string, TensorStatistics>()
+  for (let from = 0; from < keys.length; from += mergedAtOnce) {
+    const few = keys.slice(from, from + mergedAtOnce).map((key) => {
+      const piece = memo.get(key)
+      // It was there when this stage began: somebody deletes files under us.
+      if (!piece) throw new QuantError('disk', `a piece of ${memo.folder} is gone`, { hint: 'build again' })
+      return decodeStatistics(piece)
+    })
+    merged = new Map(
+      [...few[0]!.keys()].map((name) => {
+        const before = merged.get(name)
+        return [name, mergeStatistics([...(before ? [before] : []), ...few.map((one) => one.get(name)!)])]
+      }),
+    )
+  }
+  return merged
 }

@@ -1,3 +1,5 @@
+/** "Did you mean": known words that are close to a wrong one. */
+
 /** The known word that a mistyped one was probably meant to be, or undefined when none is near: at most a third is wrong. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   const limit = Math.max(1, Math.floor(word.length / 3))
@@ -5,6 +7,16 @@ export function nearest(word: string, known: readonly string[]): string | undefi
     .map((candidate) => ({ candidate, distance: distance(word.toLowerCase(), candidate.toLowerCase()) }))
     .filter((entry) => entry.distance <= limit)
   return near.sort((a, b) => a.distance - b.distance)[0]?.candidate
+}
+
+/** At most three known names, nearest first; none that differs in more than half of its letters. For long names, as layers have. */
+export function nearestNames(wrong: string, known: Iterable<string>): string[] {
+  return [...new Set(known)]
+    .map((name) => ({ name, apart: distance(wrong.toLowerCase(), name.toLowerCase()) }))
+    .filter(({ name, apart }) => apart <= Math.max(wrong.length, name.length) / 2)
+    .sort((a, b) => a.apart - b.apart || (a.name < b.name ? -1 : 1))
+    .slice(0, 3)
+    .map(({ name }) => name)
 }
 
 /** Levenshtein: how many characters must be put in, taken out or replaced; swapping two neighbours counts one. */

@@ -1,0 +1,30 @@
+import type { AttributeValue } from '../../ir/onnx/builder.js'
+import type { QNode, QOp, QType, QWeight } from '../qgraph.js'
+
+/** What the emitters of single nodes need; every value is a float32 tensor of what the node stores. */
+export interface Emission {
+  /** The ONNX name of a node's value or of a weight as a float32 initializer. */
+  value(name: string): string
+  typeOf(node: string): QType
+  shapeOf(node: string): readonly number[]
+  weightOf(name: string): QWeight | undefined
+  /** What a stored value can be: narrower than its type behind a LeakyRelu or a table. */
+  rangeOf(node: string): Range
+  /** One ONNX node; returns its result. Empty strings are absent operands. */
+  step(type: string, inputs: readonly string[], attributes?: Record<string, AttributeValue>): string
+  /** An initializer; a scalar without a shape. */
+  constant(data: Float32Array | Float64Array | BigInt64Array | Uint8Array, shape?: readonly number[]): string
+}
+
+export type Range = readonly [low: number, high: number]
+
+/** A node whose op is narrowed. */
+export type NodeOf<T extends QOp['type']> = QNode & { readonly op: Extract<QOp, { type: T }> }
+
+/** The ONNX node emitters give their result's name back. */
+export type Emit<T extends QOp['type']> = (emission: Emission, node: NodeOf<T>) => string
+
+export const float32 = (emission: Emission, value: number): string => emission.constant(Float32Array.of(value))
+export const float64 = (emission: Emission, value: number): string => emission.constant(Float64Array.of(value))
+export const int64 = (emission: Emission, values: readonly number[]): string =>
+  emission.constant(BigInt64Array.from(values, BigInt), [values.length])

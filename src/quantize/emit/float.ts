@@ -1,0 +1,114 @@
+/** Float layers: computed in float32; what is stored in 16 bit is rounded once, at the end. */
+
+import type { Relu } from '../../ir/graph.js'
+import { DataType, float } from '../../ir/onnx/builder.js'
+import { type FloatKind, isInt, roundTo } from '../rounding.js'
+import { type Emission, type Emit, float32, int64, type NodeOf } from './context.js'
+
+type FloatOp =
+  | 'Conv'
+  | 'MatMul'
+  | 'Scale'
+  | 'Relu'
+  | 'LeakyRelu'
+  | 'Sigmoid'
+  | 'SiLU'
+  | 'Softmax'
+  | 'AvgPool'
+  | 'Add'
+  | 'Mul'
+
+export const emitFloat: Emit<FloatOp> = (emission, node) =>
+  store(emission, compute(emission, node), node.type.kind as FloatKind)
+
+function compute(emission: Emission, { op, inputs, shape }: NodeOf<FloatOp>): string {
+  const { step } = emission
+  const values = inputs.map(emission.value)
+  const x = values[0]!
+  switch (op.type) {
+    case 'Conv': {
+      const { kernel, strides, dilations, pads, group } = op
+      const y = step('Conv', values, { kernel_shape: kernel, strides, dilations, pads, group })
+      return activate(emission, y, op)
+    }
+    case 'MatMul': {
+      const rank = emission.shapeOf(inputs[1]!).length
+      const perm = Array.from({ length: rank }, (_, axis) => axis)
+      perm.push(...perm.splice(-2).reverse())
+      const right = op.rightTranspose ? step('Transpose', [values[1]!], { perm }) : values[1]!
+      const product = step('MatMul', [x, right])
+      return activate(emission, values[2] === undefined ? product : step('Add', [product, values[2]]), op)
+    }
+    case 'Scale': {
+      const perChannel = int64(emission, [-1, ...shape.slice(2).fill(1)])
+      const [scale, bias] = values.slice(1).map((value) => step('Reshape', [value, perChannel]))
+      return activate(emission, step('Add', [step('Mul', [x, scale!]), bias!]), op)
+    }
+    case 'Relu':
+      return activate(emission, x, { relu: true, reluLimit: op.limit })
+    case 'LeakyRelu':
+      return step('LeakyRelu', [x], { alpha: float(op.alpha) })
+    case 'Sigmoid':
+      return step('Sigmoid', [x])
+    case 'SiLU':
+      return step('Mul', [x, step('Sigmoid', [x])])
+    case 'Softmax':
+      return step('Softmax', [x], { axis: op.axis })
+    case 'AvgPool': {
+      const { kernel, strides, pads } = op
+      const count_include_pad = op.countIncludePad ? 1 : 0
+      const y = step('AveragePool', [x], { kernel_shape: kernel, strides, pads, count_include_pad })
+      return op.keepDims ? y : step('Reshape', [y, int64(emission, shape)])
+    }
+    case 'Add':
+    case 'Mul':
+      return activate(
+        emission,
+        values.reduce((a, b) => step(op.type, [a, b])),
+        op,
+      )
+  }
+}
+
+/** The fused relu, on any float32 tensor. */
+export function activate(emission: Emission, value: string, { relu, reluLimit }: Relu): string {
+  if (!relu) return value
+  if (reluLimit <= 0) return emission.step('Relu', [value])
+  return emission.step('Clip', [value, float32(emission, 0), float32(emission, reluLimit)])
+}
+
+/** Rounds as the type is stored. Without the pair of casts onnxruntime would keep float32 all the way. */
+function store(emission: Emission, value: string, kind: FloatKind): string {
+  if (kind === 'f32') return value
+  const narrow = emission.step('Cast', [value], { to: kind === 'f16' ? DataType.FLOAT16 : DataType.BFLOAT16 })
+  return emission.step('Cast', [narrow], { to: DataType.FLOAT })
+}
+
+/** Between types. Scales and products are rounded to the float type at hand: a 16-bit value is not first made float32. */
+export const emitCast: Emit<'Cast'> = (emission, { inputs, type }) => {
+  const from = emission.typeOf(inputs[0]!)
+  const x = emission.value(inputs[0]!)
+  if (isInt(from) && isInt(type)) return x
+  if (isInt(from)) {
+    const kind = type.kind as FloatKind
+    return store(emission, emission.step('Mul', [x, float32(emission, roundTo(kind, from.scale))]), kind)
+  }
+  if (!isInt(type)) return store(emission, x, type.kind)
+  const { step } = emission
+  // Multiplied in double and narrowed, which is the float32 product: a float32 Mul could be fused into a conv in front.
+  const reciprocal = Math.min(roundTo(from.kind, 1 / type.scale), from.kind === 'f16' ? 65504 : Infinity)
+  const wide = step('Cast', [x], { to: DataType.DOUBLE })
+  const product = step('Mul', [wide, emission.constant(Float64Array.of(reciprocal))])
+  const scaled = store(emission, step('Cast', [product], { to: DataType.FLOAT }), from.kind)
+  const exact = step('Cast', [scaled], { to: DataType.DOUBLE })
+  const half = step('Mul', [step('Sign', [exact]), emission.constant(Float64Array.of(0.5))])
+  // Away from zero: the half is added on the value's own side, and the cast drops the fraction. It would wrap, hence the clip.
+  const [low, high] = type.kind === 'i8' ? [-128.9, 127.9] : [0, 255.9]
+  const clipped = step('Clip', [
+    step('Add', [exact, half]),
+    emission.constant(Float64Array.of(low)),
+    emission.constant(Float64Array.of(high)),
+  ])
+  const whole = step('Cast', [clipped], { to: type.kind === 'i8' ? DataType.INT8 : DataType.UINT8 })
+  return step('Cast', [whole], { to: DataType.FLOAT })
+}

@@ -1,0 +1,112 @@
+/** 8-bit layers other than conv, on float32 tensors of whole numbers. */
+import { DataType } from '../../ir/onnx/builder.js'
+import type { IntType } from '../rounding.js'
+import { type Emission, type Emit, float32, int64, type Range } from './context.js'
+import { clampRange, clip, requantDouble, requantFloat, shiftFloat } from './requant.js'
+import { exactBelow, reach, split } from './sum.js'
+
+const largest = ([low, high]: Range): number => Math.max(-low, high)
+
+const toDouble = (emission: Emission, value: string): string => emission.step('Cast', [value], { to: DataType.DOUBLE })
+
+/** An operand that is a value or a constant, with its largest magnitude. */
+function operand(emission: Emission, name: string): { value: string; bound: number } {
+  let bound = 0
+  const weight = emission.weightOf(name)
+  if (weight === undefined) bound = largest(emission.rangeOf(name))
+  else for (const w of weight.data) bound = Math.max(bound, Math.abs(w))
+  return { value: emission.value(name), bound }
+}
+
+export const emitMatMul: Emit<'MatMulInt'> = (emission, { op, inputs, name, type, shape }) => {
+  const [x, filterName, biasName] = inputs as [string, string, string | undefined]
+  const filter = emission.weightOf(filterName)!
+  const columns = shape.at(-1)!
+  const depth = filter.data.length / columns
+  const range = emission.rangeOf(x)
+  const bound = (from: number, to: number): number => {
+    let sum = 0
+    for (let n = 0; n < columns; n++) {
+      const [start, stride] = op.rightTranspose ? [n * depth, 1] : [n, columns]
+      sum = Math.max(sum, reach(filter.data, range, start + from * stride, start + to * stride, stride))
+    }
+    return sum
+  }
+  const slice = (value: string, from: number, to: number, axis: number): string =>
+    emission.step('Slice', [value, ...[[from], [to], [axis]].map((n) => int64(emission, n))])
+  const input = emission.value(x)
+  const stored = emission.value(filterName)
+  const matrix = op.rightTranspose ? emission.step('Transpose', [stored], { perm: [1, 0] }) : stored
+  const parts = split(name, depth, bound).map(([from, to]) => {
+    const whole = to - from === depth
+    const operands = whole ? [input, matrix] : [slice(input, from, to, -1), slice(matrix, from, to, 0)]
+    return toDouble(emission, emission.step('MatMul', operands))
+  })
+  if (biasName !== undefined)
+    parts.push(emission.constant(new Float64Array(emission.weightOf(biasName)!.data), [columns]))
+  const sum = parts.reduce((a, b) => emission.step('Add', [a, b]))
+  return requantDouble(emission, sum, [op.requant], clampRange(type as IntType, op.relu))
+}
+
+export const emitLeakyRelu: Emit<'LeakyReluInt'> = (emission, { op, inputs, type }) => {
+  const { value, bound } = operand(emission, inputs[0]!)
+  const slope = op.requant.multiplier * 2 ** -op.requant.shift
+  // With a slope in [0, 1] the rounded product lies between 0 and x, so the larger one is the result.
+  if (slope >= 0 && slope <= 1) return emission.step('Max', [value, shiftFloat(emission, value, op.requant)])
+  const zero = float32(emission, 0)
+  const negative = emission.step('Min', [value, zero])
+  const below = requantFloat(emission, negative, bound, op.requant, clampRange(type as IntType, false))
+  return emission.step('Add', [emission.step('Max', [value, zero]), below])
+}
+
+export const emitRelu: Emit<'ReluInt'> = (emission, { inputs, type }) =>
+  clip(emission, emission.value(inputs[0]!), clampRange(type as IntType, true))
+
+/** Every operand is rounded by itself; nothing is clamped before the sum. */
+export const emitAdd: Emit<'AddInt'> = (emission, { op, inputs, type }) => {
+  const terms = inputs.map((input, i) => shiftFloat(emission, emission.value(input), op.requants[i]!))
+  const sum = terms.reduce((a, b) => emission.step('Add', [a, b]))
+  return clip(emission, sum, clampRange(type as IntType, op.relu))
+}
+
+export const emitMul: Emit<'MulInt'> = (emission, { op, inputs, type }) => {
+  const operands = inputs.map((input) => operand(emission, input))
+  const bound = operands.reduce((product, o) => product * o.bound, 1)
+  const range = clampRange(type as IntType, op.relu)
+  const product = (values: string[]): string => values.reduce((a, b) => emission.step('Mul', [a, b]))
+  const values = operands.map((o) => o.value)
+  if (bound <= exactBelow) return requantFloat(emission, product(values), bound, op.requant, range)
+  return requantDouble(emission, product(values.map((value) => toDouble(emission, value))), [op.requant], range)
+}
+
+export const emitMulShift: Emit<'MulShift'> = (emission, { op, inputs, type }) => {
+  const { value, bound } = operand(emission, inputs[0]!)
+  return requantFloat(emission, value, bound, op.requant, clampRange(type as IntType, false))
+}
+
+/** Negative indices count from the end, so the stored value itself is the index x & 255. */
+export const emitLut: Emit<'Lut'> = (emission, { inputs }) => {
+  const index = emission.step('Cast', [emission.value(inputs[0]!)], { to: DataType.INT32 })
+  const table = emission.constant(new Float32Array(emission.weightOf(inputs[1]!)!.data), [256])
+  return emission.step('Gather', [table, index])
+}
+
+/** The exact sum of a window is a depthwise conv with ones; of the whole plane a reduction in double. */
+export const emitAvgPool: Emit<'AvgPoolInt'> = (emission, { op, inputs, shape, type }) => {
+  const x = emission.value(inputs[0]!)
+  const [, channels, ...plane] = emission.shapeOf(inputs[0]!) as [number, number, ...number[]]
+  const range = clampRange(type as IntType, false)
+  const global = op.pads.every((pad) => pad === 0) && plane.every((n, axis) => n === op.kernel[axis])
+  if (global) {
+    const sum = emission.step('ReduceSum', [toDouble(emission, x), int64(emission, [2, 3])], {
+      keepdims: op.keepDims ? 1 : 0,
+    })
+    return requantDouble(emission, sum, [op.requant], range)
+  }
+  const { kernel, strides, pads } = op
+  const ones = emission.constant(new Float32Array(channels * kernel[0] * kernel[1]).fill(1), [channels, 1, ...kernel])
+  const sum = emission.step('Conv', [x, ones], { kernel_shape: kernel, strides, pads, group: channels })
+  const bound = largest(emission.rangeOf(inputs[0]!)) * kernel[0] * kernel[1]
+  const y = requantFloat(emission, sum, bound, op.requant, range)
+  return op.keepDims ? y : emission.step('Reshape', [y, int64(emission, shape)])
+}

@@ -1,0 +1,51 @@
+/** Runs the quantized graph. */
+import { QuantError } from '../errors.js'
+import type { Tensor } from '../ir/graph.js'
+import { openSession } from '../runtime/session.js'
+import { emitQuantized } from './emit.js'
+import type { QGraph, QNode } from './qgraph.js'
+import { isInt } from './rounding.js'
+
+export interface QuantizedSession {
+  /**
+   * One run. Feeds are float32: network inputs as they are, nodes of `from` in stored values (whole numbers for 8 bit).
+   * @returns node -> stored values, in the order of the outputs asked for
+   * @throws QuantError 'runtime' for a feed that is missing or does not fit
+   */
+  run(feeds: Readonly<Record<string, Tensor>>): Promise<Map<string, Tensor>>
+  /** Frees the native memory. */
+  release(): Promise<void>
+}
+
+/**
+ * Prepares the part of the graph that the outputs need; whatever else is fed is left alone.
+ * @param options.outputs names of nodes; without it the graph's outputs, which are float32
+ * @param options.from nodes that are fed instead of computed: what lies upstream of them is not run. Their values must be
+ *   ones that the graph can produce, since bounds derived from it decide how sums are kept exact
+ */
+export async function openQuantized(
+  graph: QGraph,
+  options: { outputs?: readonly string[]; from?: readonly string[] } = {},
+): Promise<QuantizedSession> {
+  const { model, inputs, outputs } = emitQuantized(graph, options)
+  const session = await openSession(model, graph.name)
+  return {
+    async run(feeds) {
+      const named = [...inputs].map(([name, input]) => {
+        const feed = feeds[name]
+        if (feed !== undefined) return [input, feed] as const
+        throw new QuantError('runtime', `${graph.name} was run without a value for ${name}`, { hint: `feed ${name}` })
+      })
+      const results = await session.run(Object.fromEntries(named))
+      return new Map([...outputs].map(([name, output]) => [name, results.get(output)!]))
+    },
+    release: session.release,
+  }
+}
+
+/** Real values of what a node stores: scale * stored for the 8-bit types, in float32. */
+export function dequantize({ type }: QNode, { shape, data }: Tensor): Tensor {
+  if (!isInt(type)) return { shape, data }
+  const scale = Math.fround(type.scale)
+  return { shape, data: data.map((stored) => stored * scale) }
+}

@@ -1,0 +1,129 @@
+/** Filters, biases and constants in 8 bit. */
+import { QuantError } from '../../errors.js'
+import type { Weight } from '../../ir/graph.js'
+import { scaleAndShift } from '../multiplier.js'
+import type { QWeight, Requant } from '../qgraph.js'
+import { clamp, type IntKind, intRange, roundHalfAway } from '../rounding.js'
+
+/** Below this a channel's weights are taken as this large; the vendor's constant, a float32. */
+const smallestScale = Math.fround(1e-5)
+
+export interface IntFilter {
+  readonly filter: QWeight
+  readonly bias: Int32Array | undefined
+  /** One per output channel of a conv, one for a fully connected layer. */
+  readonly requants: readonly Requant[]
+  /** Biases that do not fit int32 and were clamped. */
+  readonly clamped: number
+}
+
+/**
+ * Per output channel: scale = max|w| / 127, or / 255 for a filter without negative values and without bias.
+ * @param filter [oc, ...]
+ * @param bias [oc]
+ * @param input scale of the operand
+ * @param output scale of the result
+ */
+export function convFilter(
+  name: string,
+  filter: Weight,
+  bias: Weight | undefined,
+  input: number,
+  output: number,
+): IntFilter {
+  const { kind, data, scales } = channels(name, filter, bias !== undefined)
+  return {
+    filter: { shape: filter.shape, data, kind },
+    requants: scales.map((scale) => scaleAndShift((scale * input) / output, 32)),
+    ...intBias(name, bias, (channel) => scales[channel]! * input),
+  }
+}
+
+interface Channels {
+  readonly kind: IntKind
+  readonly data: Int8Array | Uint8Array
+  readonly scales: readonly number[]
+}
+
+/** Kept as long as the weights are: a search lowers the same network for every candidate. */
+const quantized = new WeakMap<Float32Array, Map<boolean, Channels>>()
+
+function channels(name: string, filter: Weight, biased: boolean): Channels {
+  const known = quantized.get(filter.data) ?? new Map<boolean, Channels>()
+  quantized.set(filter.data, known)
+  const result = known.get(biased) ?? quantizeChannels(name, filter, biased)
+  known.set(biased, result)
+  return result
+}
+
+function quantizeChannels(name: string, filter: Weight, biased: boolean): Channels {
+  const kind: IntKind = extrema(name, filter).low < 0 || biased ? 'i8' : 'u8'
+  const data = kind === 'i8' ? new Int8Array(filter.data.length) : new Uint8Array(filter.data.length)
+  const size = filter.data.length / filter.shape[0]!
+  const scales = Array.from({ length: filter.shape[0]! }, (_, channel) => {
+    const part = filter.data.subarray(channel * size, (channel + 1) * size)
+    let largest = 0
+    for (const w of part) largest = Math.max(largest, Math.abs(w))
+    const scale = Math.max(Math.fround(largest / intRange(kind)[1]), smallestScale)
+    quantize(part, scale, kind, data.subarray(channel * size))
+    return scale
+  })
+  return { kind, data, scales }
+}
+
+/** One scale for the whole matrix, max|w| / 127, always signed. */
+export function matmulFilter(
+  name: string,
+  filter: Weight,
+  bias: Weight | undefined,
+  input: number,
+  output: number,
+): IntFilter {
+  const { low, high } = extrema(name, filter)
+  const scale = Math.max(-low, high) / 127 || smallestScale
+  const data = new Int8Array(filter.data.length)
+  quantize(filter.data, scale, 'i8', data)
+  return {
+    filter: { shape: filter.shape, data, kind: 'i8' },
+    requants: [scaleAndShift((input * scale) / output, 32)],
+    ...intBias(name, bias, () => scale * input),
+  }
+}
+
+/**
+ * A constant operand. Without a given scale the constant's own, max|c| / 127 or / 255. (The vendor takes the largest
+ * value instead of the largest magnitude, which destroys constants that are mainly negative.)
+ */
+export function constant(name: string, weight: Weight, given?: number): { weight: QWeight; scale: number } {
+  const { low, high } = extrema(name, weight)
+  const kind: IntKind = low < 0 ? 'i8' : 'u8'
+  const scale = given ?? (Math.fround(Math.max(-low, high) / intRange(kind)[1]) || 1)
+  const data = kind === 'i8' ? new Int8Array(weight.data.length) : new Uint8Array(weight.data.length)
+  quantize(weight.data, scale, kind, data)
+  return { weight: { shape: weight.shape, data, kind }, scale }
+}
+
+function quantize(from: Float32Array, scale: number, kind: IntKind, into: Int8Array | Uint8Array): void {
+  const [low, high] = intRange(kind)
+  for (let i = 0; i < from.length; i++) into[i] = clamp(roundHalfAway(from[i]! / scale), low, high)
+}
+
+function intBias(name: string, bias: Weight | undefined, scale: (channel: number) => number) {
+  if (bias === undefined) return { bias: undefined, clamped: 0 }
+  extrema(name, bias)
+  const exact = Array.from(bias.data, (b, channel) => roundHalfAway(b / scale(channel)))
+  const fitting = exact.map((b) => clamp(b, -(2 ** 31), 2 ** 31 - 1))
+  return { bias: Int32Array.from(fitting), clamped: exact.filter((b, i) => b !== fitting[i]).length }
+}
+
+function extrema(name: string, { data }: Weight): { low: number; high: number } {
+  let low = 0
+  let high = 0
+  for (const value of data) {
+    if (!Number.isFinite(value))
+      throw new QuantError('model', `a weight of ${name} is ${value}`, { hint: 'export the network again' })
+    if (value < low) low = value
+    if (value > high) high = value
+  }
+  return { low, high }
+}

@@ -1,0 +1,158 @@
+/** Layers in symmetric 8 bit. */
+import { QuantError } from '../../errors.js'
+import type { Warning } from '../../events.js'
+import type { Node } from '../../ir/graph.js'
+import { scaleAndShift, scaleAndShiftPositive } from '../multiplier.js'
+import type { QOp } from '../qgraph.js'
+import { clamp, type IntType, intRange, roundHalfAway } from '../rounding.js'
+import type { IntValue, Lowering } from './context.js'
+import { constant, convFilter, matmulFilter } from './filter.js'
+import { lookupTable } from './table.js'
+
+interface Lowered {
+  readonly op: QOp
+  readonly inputs: readonly string[]
+}
+
+export function lowerInt8(lowering: Lowering, node: Node, warn: (warning: Warning) => void): void {
+  const type = lowering.intType(node.name, node.name)
+  const { op, inputs } = intOp(lowering, node, type, warn)
+  lowering.add({ name: node.name, op, inputs, shape: node.shape, type, layer: node.name })
+}
+
+function intOp(lowering: Lowering, node: Node, type: IntType, warn: (warning: Warning) => void): Lowered {
+  const { op, name, shape } = node
+  const operand = (i: number): IntValue => lowering.int(node.inputs[i]!, name)
+  switch (op.type) {
+    case 'Conv': {
+      const { kernel, strides, dilations, pads, group, relu } = op
+      const { inputs, multipliers, shifts } = convOperands(lowering, node, type, warn)
+      return { op: { type: 'ConvInt', kernel, strides, dilations, pads, group, relu, multipliers, shifts }, inputs }
+    }
+    case 'Scale': {
+      // As a depthwise 1x1 conv it keeps a full multiplier per channel.
+      const group = shape[1]!
+      const { inputs, multipliers, shifts } = convOperands(lowering, node, type, warn, [group, 1, 1, 1])
+      const one = { kernel: [1, 1], strides: [1, 1], dilations: [1, 1], pads: [0, 0, 0, 0] } as const
+      return { op: { type: 'ConvInt', ...one, group, relu: op.relu, multipliers, shifts }, inputs }
+    }
+    case 'MatMul': {
+      const x = operand(0)
+      const [filter, bias] = constants(lowering, node)
+      const ints = matmulFilter(name, filter, bias, x.type.scale, type.scale)
+      const inputs = [x.name, lowering.weight(`${name}_filter_int8`, ints.filter)]
+      inputs.push(...storeBias(lowering, name, ints, (n) => [n], warn))
+      const { relu, rightTranspose } = op
+      return { op: { type: 'MatMulInt', relu, rightTranspose, requant: ints.requants[0]! }, inputs }
+    }
+    case 'LeakyRelu':
+      return { op: { type: 'LeakyReluInt', requant: scaleAndShift(op.alpha, 8) }, inputs: [operand(0).name] }
+    case 'Relu':
+      return { op: { type: 'ReluInt' }, inputs: [operand(0).name] }
+    case 'Sigmoid':
+    case 'SiLU': {
+      const x = operand(0)
+      const table = lowering.weight(`${name}_table`, lookupTable(op.type, x.type, type))
+      return { op: { type: 'Lut' }, inputs: [x.name, table] }
+    }
+    case 'Add': {
+      // Constants are stored at the result's scale and need no rescale of their own.
+      const operands = mixedOperands(lowering, node, type.scale)
+      const requants = operands.map(({ scale }) => scaleAndShiftPositive(scale / type.scale, 8))
+      return { op: { type: 'AddInt', requants, relu: op.relu }, inputs: operands.map((o) => o.name) }
+    }
+    case 'Mul': {
+      const operands = mixedOperands(lowering, node)
+      const requant = scaleAndShift(operands.reduce((product, { scale }) => product * scale, 1) / type.scale, 8)
+      return { op: { type: 'MulInt', requant, relu: op.relu }, inputs: operands.map((o) => o.name) }
+    }
+    case 'AvgPool': {
+      const x = operand(0)
+      const { kernel, strides, pads, keepDims } = op
+      const requant = scaleAndShift(x.type.scale / (type.scale * kernel[0] * kernel[1]), 8)
+      return { op: { type: 'AvgPoolInt', kernel, strides, pads, keepDims, requant }, inputs: [x.name] }
+    }
+    case 'Concat':
+      return { op: { ...op, reluLimit: -1 }, inputs: node.inputs.map((value) => rescaled(lowering, value, node, type)) }
+    case 'Pad': {
+      const [low, high] = intRange(type.kind)
+      return { op: { ...op, value: clamp(roundHalfAway(op.value / type.scale), low, high) }, inputs: [operand(0).name] }
+    }
+    case 'MaxPool':
+    case 'Upsample':
+    case 'Permute':
+    case 'Slice':
+      return { op, inputs: [operand(0).name] }
+    case 'Input':
+    case 'Reshape':
+    case 'Softmax':
+      throw new QuantError('model', `${name} has no 8-bit form`, { hint: 'compute the layer in another precision' })
+  }
+}
+
+function convOperands(
+  lowering: Lowering,
+  node: Node,
+  type: IntType,
+  warn: (warning: Warning) => void,
+  shape?: readonly number[],
+) {
+  const x = lowering.int(node.inputs[0]!, node.name)
+  const [filter, bias] = constants(lowering, node)
+  const ints = convFilter(node.name, { ...filter, shape: shape ?? filter.shape }, bias, x.type.scale, type.scale)
+  const inputs = [x.name, lowering.weight(`${node.name}_filter_${ints.filter.kind}`, ints.filter)]
+  inputs.push(...storeBias(lowering, node.name, ints, (n) => [1, n, 1, 1], warn))
+  return {
+    inputs,
+    multipliers: ints.requants.map(({ multiplier }) => multiplier),
+    shifts: ints.requants.map(({ shift }) => shift),
+  }
+}
+
+/** The filter and, where there is one, the bias. */
+function constants(lowering: Lowering, { name, inputs: [, filter, bias] }: Node) {
+  return [lowering.constant(filter!, name), bias === undefined ? undefined : lowering.constant(bias, name)] as const
+}
+
+function storeBias(
+  lowering: Lowering,
+  name: string,
+  { bias, clamped }: { readonly bias: Int32Array | undefined; readonly clamped: number },
+  shape: (n: number) => number[],
+  warn: (warning: Warning) => void,
+): string[] {
+  if (bias === undefined) return []
+  if (clamped > 0)
+    warn({ about: name, message: `${clamped} biases do not fit 32 bits at the scale of the operand: clamped` })
+  return [lowering.weight(`${name}_bias_int32`, { shape: shape(bias.length), data: bias, kind: 'i32' })]
+}
+
+/** Operands of Add and Mul: values, or constants in 8 bit at the given scale or their own. */
+function mixedOperands(lowering: Lowering, { name, inputs }: Node, constantScale?: number) {
+  return inputs.map((value) => {
+    if (!lowering.graph.weights.has(value)) {
+      const x = lowering.int(value, name)
+      return { name: x.name, scale: x.type.scale }
+    }
+    const { weight, scale } = constant(name, lowering.constant(value, name), constantScale)
+    // Under the layer's name too: another layer may need the same constant at another scale.
+    return { name: lowering.weight(`${name}_${value}_${weight.kind}`, weight), scale }
+  })
+}
+
+/** An operand of a concat at the concat's scale: itself, or a MulShift `VALUE_to_CONCAT` put in front. */
+function rescaled(lowering: Lowering, value: string, concat: Node, type: IntType): string {
+  const x = lowering.int(value, concat.name)
+  if (x.type.kind === type.kind && x.type.scale === type.scale) return x.name
+  const name = `${value}_to_${concat.name}`
+  if (!lowering.has(name))
+    lowering.add({
+      name,
+      op: { type: 'MulShift', requant: scaleAndShift(x.type.scale / type.scale, 8) },
+      inputs: [x.name],
+      shape: lowering.shapeOf(value),
+      type,
+      layer: undefined,
+    })
+  return name
+}

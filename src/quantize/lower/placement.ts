@@ -1,0 +1,52 @@
+/** What a layer is really computed in: some have no 8-bit form, some float layers ignore the 16-bit types. */
+import type { Warning } from '../../events.js'
+import type { Graph, Node } from '../../ir/graph.js'
+import type { Precision } from '../qgraph.js'
+
+export interface Placement {
+  readonly precision: Precision
+  /** Why it is not what was asked for. */
+  readonly because: string | undefined
+}
+
+/** A Reshape is placed nowhere: it takes the type of its operand. */
+export function placement(graph: Graph, node: Node, asked: Precision): Placement {
+  const because = asked === 'INT8' ? noInt8(graph, node) : asked === 'F32' ? undefined : no16Bit(node)
+  return because === undefined ? { precision: asked, because } : { precision: 'F32', because }
+}
+
+/** The layers of a graph that are computed in another precision than asked for, in order. */
+export function describeFallbacks(graph: Graph, precision: (layer: string) => Precision): Warning[] {
+  return graph.nodes.flatMap((node) => {
+    if (node.op.type === 'Input' || node.op.type === 'Reshape') return []
+    const asked = precision(node.name)
+    const { precision: placed, because } = placement(graph, node, asked)
+    return because === undefined ? [] : [{ about: node.name, message: `${because}: ${placed} instead of ${asked}` }]
+  })
+}
+
+function noInt8(graph: Graph, { op, inputs, shape }: Node): string | undefined {
+  const weights = inputs.map((input) => graph.weights.get(input))
+  switch (op.type) {
+    case 'Softmax':
+      return 'Softmax has no 8-bit form'
+    case 'Conv':
+    case 'MatMul':
+      if (weights[1] === undefined || (inputs.length > 2 && weights[2] === undefined))
+        return `a ${op.type} of two computed values has no 8-bit form`
+      return op.type === 'MatMul' && weights[1].shape.length !== 2 ? 'a batched MatMul has no 8-bit form' : undefined
+    case 'Scale':
+      return shape.length === 4 ? undefined : 'a Scale of other than four dimensions has no 8-bit form'
+    case 'AvgPool':
+      return !op.countIncludePad && op.pads.some((pad) => pad > 0)
+        ? 'an average that leaves out the padding has no 8-bit form'
+        : undefined
+    case 'Concat':
+      return weights.some((weight) => weight !== undefined) ? 'a Concat with a constant has no 8-bit form' : undefined
+    default:
+      return undefined
+  }
+}
+
+const no16Bit = ({ op }: Node): string | undefined =>
+  op.type === 'Softmax' || op.type === 'Sigmoid' || op.type === 'SiLU' ? `${op.type} in float is always F32` : undefined
