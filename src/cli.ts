@@ -31,6 +31,7 @@ Examples:
   quant build                      everything that is not up to date
   quant build int8                 only what the variant int8 needs
   quant build calibrate            only the calibration table, and what it needs
+  quant watch                      while you tune settings
   quant status                     what is up to date, what would run
   quant why compile:mix            why that stage would run
   quant -C examples/street build   from anywhere
@@ -46,6 +47,15 @@ program
   .action(async (targets: string[], options: { jobs?: string }) => {
     const { buildCommand } = await import('./commands/build.js')
     process.exitCode = await buildCommand(targets, { ...program.opts<GlobalOptions>(), ...options })
+  })
+
+program
+  .command('watch')
+  .description('build, and build again whenever something that is read changes')
+  .option('-j, --jobs <n>', 'worker processes (default: the cores of this machine)')
+  .action(async (options: { jobs?: string }) => {
+    const { watchCommand } = await import('./commands/watch.js')
+    process.exitCode = await watchCommand({ ...program.opts<GlobalOptions>(), ...options })
   })
 
 program

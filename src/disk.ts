@@ -173,7 +173,7 @@ export function removeEmptyFolders(path: string, top: string): void {
 }
 
 /** Names in a folder, sorted by code unit, so that the order is the same everywhere. */
-export function list(folder: string): string[] {
+function list(folder: string): string[] {
   return attempt(folder, 'list', () => readdirSync(folder).sort())
 }
 

@@ -137,6 +137,39 @@ test('two terminals at once: the second waits and finds everything done', async 
   expect(both.map(({ err }) => err).join('')).toContain('waiting for another build')
 })
 
+test('watch: a changed setting is built, a mistake is told and recovered from, a new picture is seen', async () => {
+  const q = await buildRig({ 'quant.yaml': stringify(tinyYaml) })
+  const { child, ended } = start(['--json', 'watch'], q.root)
+  const seen: string[] = []
+  let text = ''
+  child.stdout!.on('data', (chunk: Buffer) => {
+    const lines = `${text}${chunk}`.split('\n')
+    text = lines.pop()!
+    for (const event of lines.map((line) => JSON.parse(line)))
+      if (event.type === 'done') seen.push(`done ${event.ran}`)
+      else if (event.type === 'error') seen.push(event.error.message)
+  })
+  const until = async (count: number) => {
+    while (seen.length < count) await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  await until(1)
+  q.write('quant.yaml', stringify(tinyYaml).replace('score: 0.3', 'score: 0.4'))
+  await until(2)
+  q.write('quant.yaml', stringify(tinyYaml).replace('tune_num', 'tune_nun'))
+  await until(3)
+  q.write('quant.yaml', stringify(tinyYaml))
+  await until(4)
+  q.write('pictures/p5.png', await picture(5))
+  await until(5)
+  child.kill('SIGINT')
+  expect((await ended).code).toBe(0)
+  expect(seen[0]).toBe('done 10')
+  expect(seen[1]).toBe('done 1')
+  expect(seen[2]).toContain('tune_nun')
+  expect(seen[3]).toBe('done 0')
+  expect(Number(seen[4]!.split(' ')[1])).toBeGreaterThan(3)
+})
+
 test('clean removes what was made; the next build restores it', async () => {
   const before = readFileSync(join(p.root, 'build/tiny_cali_table'), 'utf8')
   const cleaned = await quant(['clean'], p.root)

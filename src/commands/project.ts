@@ -32,7 +32,7 @@ export function openProject(options: ProjectOptions): OpenedProject {
 }
 
 /** quant.yaml, here or in a folder above, as git finds its own. */
-function findFile({ directory = '.', file }: ProjectOptions): string {
+export function findFile({ directory = '.', file }: ProjectOptions): string {
   const start = resolve(directory)
   if (file !== undefined) {
     const path = resolve(start, file)

@@ -84,11 +84,16 @@ export const emitMulShift: Emit<'MulShift'> = (emission, { op, inputs, type }) =
   return requantFloat(emission, value, bound, op.requant, clampRange(type as IntType, false))
 }
 
-/** Negative indices count from the end, so the stored value itself is the index x & 255. */
-export const emitLut: Emit<'Lut'> = (emission, { inputs }) => {
-  const index = emission.step('Cast', [emission.value(inputs[0]!)], { to: DataType.INT32 })
+/**
+ * Negative indices count from the end, so the stored value itself is the index x & 255. On flat tensors: GatherElements is
+ * several times as fast as Gather, which copies single numbers as blocks.
+ */
+export const emitLut: Emit<'Lut'> = (emission, { inputs, shape }) => {
+  const flat = emission.step('Reshape', [emission.value(inputs[0]!), int64(emission, [-1])])
+  const index = emission.step('Cast', [flat], { to: DataType.INT32 })
   const table = emission.constant(new Float32Array(emission.weightOf(inputs[1]!)!.data), [256])
-  return emission.step('Gather', [table, index])
+  const found = emission.step('GatherElements', [table, index], { axis: 0 })
+  return emission.step('Reshape', [found, int64(emission, shape)])
 }
 
 /** The exact sum of a window is a depthwise conv with ones; of the whole plane a reduction in double. */

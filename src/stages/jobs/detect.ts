@@ -11,7 +11,7 @@ import { encodeFinding, type Finding } from '../memo-pieces.js'
 import { type GraphFiles, loadGraph, loadQuantized, readSample, type SampleFile, sampleInputs } from './load.js'
 
 /** Below it no box is kept: mAP wants the whole precision-recall curve. */
-export const leastScore = 0.001
+const leastScore = 0.001
 
 /** Findings into the memo. Without `quantized` the float model is run. */
 export async function findBoxes(
