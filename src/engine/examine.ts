@@ -48,7 +48,7 @@ export async function readInputs(
     if (digest !== undefined) digests[file] = digest
   }
   for (const need of stage.needs) digests[need] = upstream.get(need)!
-  return { digests, key: sha256(canonical([stage.name, stage.identity, stage.params, digests])) }
+  return { digests, key: sha256(canonical([stage.name, stage.identity, stage.params, stage.outputs, digests])) }
 }
 
 export async function examine(work: Workspace, stage: Stage, upstream: ReadonlyMap<string, string>): Promise<Verdict> {
@@ -95,6 +95,9 @@ function differences(project: Project, stage: Stage, last: StageRecord, now: Inp
       })
     else reasons.push({ why: 'input-changed', path, was, now: is })
   }
+  for (const path of stage.outputs) if (!(path in last.outputs)) reasons.push({ why: 'output-missing', path })
+  for (const path of Object.keys(last.outputs))
+    if (!stage.outputs.includes(path)) reasons.push({ why: 'output-dropped', path })
   return reasons
 }
 

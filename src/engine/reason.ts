@@ -23,6 +23,8 @@ export type Reason =
   /** The code of the stage or of a library that its results depend on. */
   | { readonly why: 'tool-changed'; readonly was: string; readonly now: string }
   | { readonly why: 'output-missing' | 'output-edited'; readonly path: string }
+  /** It was written under this name, and is not any more. */
+  | { readonly why: 'output-dropped'; readonly path: string }
   /** An output of another stage that this one reads, after it really differed. */
   | {
       readonly why: 'upstream-changed'

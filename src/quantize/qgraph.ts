@@ -44,9 +44,9 @@ export type QOp =
   | { readonly type: 'LeakyReluInt'; readonly requant: Requant }
   /** clamp(max(0, x)) on 8 bit. */
   | { readonly type: 'ReluInt' }
-  /** Each operand rounds by itself, then the sum is (relu'd and) clamped. A weight operand is int8 [..broadcast..]. */
+  /** Each operand rounds by itself, then the sum is (relu'd and) clamped. A weight operand is int8 or uint8, at the result's scale. */
   | { readonly type: 'AddInt'; readonly requants: readonly Requant[]; readonly relu: boolean }
-  /** clamp(RSR(product of operands * multiplier, shift)), relu after. */
+  /** clamp(RSR(product of operands * multiplier, shift)), relu after. A weight operand is int8 or uint8. */
   | { readonly type: 'MulInt'; readonly requant: Requant; readonly relu: boolean }
   /** clamp(RSR(x * multiplier, shift)): the rescale in front of a Concat. */
   | { readonly type: 'MulShift'; readonly requant: Requant }

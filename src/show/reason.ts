@@ -14,6 +14,8 @@ export function reasonText(reason: Reason): string {
       return `the program changed (${short(reason.was)} -> ${short(reason.now)})`
     case 'output-missing':
       return `${reason.path} is missing`
+    case 'output-dropped':
+      return `${reason.path} is not made any more`
     case 'output-edited':
       return `${reason.path} was edited`
     case 'upstream-changed':

@@ -104,6 +104,19 @@ test('deleted and hand-edited outputs are put back without running', async () =>
   expect(p.reasons('b')).toEqual([{ why: 'output-edited', path: 'end' }])
 })
 
+test('a stage that writes under another name is not fresh', async () => {
+  const p = rig({ in: 'x' }, { a: upper('in', 'mid') })
+  await p.build()
+  p.stages.a = upper('in', 'moved')
+  await p.build()
+  p.ran('a a')
+  expect(p.read('out/moved')).toBe('X')
+  expect(p.reasons('a')).toEqual([
+    { why: 'output-missing', path: 'moved' },
+    { why: 'output-dropped', path: 'mid' },
+  ])
+})
+
 test('a wanted stage builds only what it needs', async () => {
   const p = chain()
   await p.build({ wanted: ['a'] })

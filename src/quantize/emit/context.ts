@@ -13,7 +13,7 @@ export interface Emission {
   /** One ONNX node; returns its result. Empty strings are absent operands. */
   step(type: string, inputs: readonly string[], attributes?: Record<string, AttributeValue>): string
   /** An initializer; a scalar without a shape. */
-  constant(data: Float32Array | Float64Array | BigInt64Array | Uint8Array, shape?: readonly number[]): string
+  constant(data: Float32Array | Float64Array | BigInt64Array, shape?: readonly number[]): string
 }
 
 export type Range = readonly [low: number, high: number]
@@ -21,7 +21,7 @@ export type Range = readonly [low: number, high: number]
 /** A node whose op is narrowed. */
 export type NodeOf<T extends QOp['type']> = QNode & { readonly op: Extract<QOp, { type: T }> }
 
-/** The ONNX node emitters give their result's name back. */
+/** Emits a node; returns the ONNX name of its value. */
 export type Emit<T extends QOp['type']> = (emission: Emission, node: NodeOf<T>) => string
 
 export const float32 = (emission: Emission, value: number): string => emission.constant(Float32Array.of(value))

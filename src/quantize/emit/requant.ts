@@ -1,8 +1,8 @@
 /**
  * clamp(RSR(v * m, s)) in ONNX, exact. Three forms, the cheapest that is proven for the numbers at hand:
  *
- * float32, when |v * m| <= 2^23: the product is exact. If s <= 24, adding 1/2 keeps at most 24 bits; if s > 24, |p| <= 1/4,
- *   and rounding cannot carry the sum out of [1/4, 3/4].
+ * float32, when |v * m| <= 2^23: the product is exact. If 0 < s <= 24, adding 1/2 keeps at most 24
+ *   bits; if s > 24, |p| <= 1/4, and rounding cannot carry the sum out of [1/4, 3/4]. If s <= 0 there is nothing to round.
  * double, when s <= 45: m * 2^-s is exact, and so is the product while it is below 2^53 units of 2^-s. Larger ones are above 2^8
  *   and clamped, rounded or not. The sum with 1/2 and the offset is exact below 256 in the same way.
  * double in two halves, for larger s, with m = high * 2^16 + low:
@@ -14,7 +14,7 @@ import { type IntType, intRange } from '../rounding.js'
 import { type Emission, float32, float64, type Range } from './context.js'
 
 /** Whether the product stays exact in float32. `bound` is the largest |v|. */
-export const fitsFloat32 = (bound: number, { multiplier }: Requant): boolean => bound * Math.abs(multiplier) <= 2 ** 23
+const fitsFloat32 = (bound: number, { multiplier }: Requant): boolean => bound * Math.abs(multiplier) <= 2 ** 23
 
 /** What a result is clamped to; a relu cuts off the lower half. */
 export function clampRange({ kind }: IntType, relu: boolean): Range {
@@ -65,8 +65,8 @@ export function requantDouble(
   }
   const bounds = [float64(emission, low + zero), float64(emission, high + zero + 0.9)]
   const byte = step('Cast', [step('Clip', [counted, ...bounds])], { to: DataType.UINT8 })
-  if (zero === 0) return step('Cast', [byte], { to: DataType.FLOAT })
-  return step('DequantizeLinear', [byte, float32(emission, 1), emission.constant(Uint8Array.of(zero))])
+  const result = step('Cast', [byte], { to: DataType.FLOAT })
+  return zero === 0 ? result : step('Sub', [result, float32(emission, zero)])
 }
 
 /** A channel with a small shift is its own upper half, so that both kinds of channel can share the form. */
