@@ -151,6 +151,7 @@ async function restore(work: Workspace, stage: Stage, verdict: Verdict & { is: '
     if (!(await work.store.restore(digest, full))) return false
     await work.files.learn(full, digest)
   }
+  await dropOld(work, stage)
   commit(work, stage, inputs, action.outputs, action)
   return true
 }
@@ -222,11 +223,22 @@ async function run(
     const ms = performance.now() - begun
     const action = { outputs, warnings, note, ms: Math.round(ms) }
     store.recordAction(inputs.key, action)
+    await dropOld(work, stage)
     commit(work, stage, inputs, outputs, action)
     disk.remove(staging)
     const sameAsBefore = last !== undefined && stage.outputs.every((output) => last.outputs[output] === outputs[output])
     emit({ type: 'finished', stage: stage.name, ms, sameAsBefore, note })
     return outputs
+  }
+}
+
+/** Removes what the stage wrote under names that it does not use any more, unless somebody edited it. */
+async function dropOld({ project, state, files }: Workspace, stage: Stage): Promise<void> {
+  for (const [path, digest] of Object.entries(state.stage(stage.name)?.outputs ?? {})) {
+    const full = join(project.output, path)
+    if (project.stages.some(({ outputs }) => outputs.includes(path)) || (await files.digest(full)) !== digest) continue
+    disk.remove(full)
+    disk.removeEmptyFolders(full, project.output)
   }
 }
 

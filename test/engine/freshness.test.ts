@@ -111,6 +111,7 @@ test('a stage that writes under another name is not fresh', async () => {
   await p.build()
   p.ran('a a')
   expect(p.read('out/moved')).toBe('X')
+  expect(() => p.read('out/mid')).toThrow()
   expect(p.reasons('a')).toEqual([
     { why: 'output-missing', path: 'moved' },
     { why: 'output-dropped', path: 'mid' },
