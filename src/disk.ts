@@ -219,6 +219,7 @@ const reasons: Record<string, [what: string, hint: string]> = {
   EISDIR: ['it is a folder', 'name a file'],
   EEXIST: ['a file stands where a folder should be', 'move it away, or choose another `output`'],
   ENOTDIR: ['a part of the path is a file', 'check the path'],
+  EIO: ['the system reports an input/output error', 'check the disk, or take the file out'],
   EMFILE: ['too many open files', 'raise the limit (ulimit -n)'],
 }
 

@@ -56,19 +56,31 @@ export interface ErrorRecord {
   readonly message: string
   readonly place?: Place | undefined
   readonly hint?: string | undefined
+  readonly more?: readonly ErrorRecord[]
   readonly stack?: string | undefined
 }
 
 export function errorRecord(error: unknown): ErrorRecord {
-  if (error instanceof QuantError)
-    return { code: error.code, message: error.message, place: error.place, hint: error.hint, stack: error.stack }
+  if (error instanceof QuantError) {
+    const { code, message, place, hint, stack } = error
+    return {
+      code,
+      message,
+      place,
+      hint,
+      stack,
+      ...(error.more.length > 0 ? { more: error.more.map(errorRecord) } : {}),
+    }
+  }
   if (error instanceof Error) return { code: 'bug', message: error.message, stack: error.stack }
   return { code: 'bug', message: String(error) }
 }
 
 export function reviveError(record: ErrorRecord): Error {
-  if (record.code !== 'bug')
-    return new QuantError(record.code, record.message, { place: record.place, hint: record.hint })
+  if (record.code !== 'bug') {
+    const more = (record.more ?? []).map(reviveError).filter((error) => error instanceof QuantError)
+    return new QuantError(record.code, record.message, { place: record.place, hint: record.hint, more })
+  }
   const error = new Error(record.message)
   if (record.stack !== undefined) error.stack = record.stack
   return error

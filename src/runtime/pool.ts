@@ -7,9 +7,11 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { type ErrorRecord, QuantError, reviveError } from '../errors.js'
 
-/** A function that runs in a worker: plain data in, plain data out. `progress(n)` says that n more units are done. */
+export type Progress = (units: number, of?: number) => void
+
+/** A function that runs in a worker: plain data in, plain data out. `progress(n)` says that n more units are done; where the caller cannot know how many there are, `of` tells. */
 // biome-ignore lint/suspicious/noExplicitAny: a bound for inference; arguments and results are typed where they are used
-export type Job = (args: any, progress: (units: number) => void) => Promise<unknown>
+export type Job = (args: any, progress: Progress) => Promise<unknown>
 export type Jobs = Readonly<Record<string, Job>>
 
 export interface Pool<J extends Jobs> {
@@ -18,14 +20,14 @@ export interface Pool<J extends Jobs> {
   run<K extends keyof J & string>(
     job: K,
     args: Parameters<J[K]>[0],
-    onProgress?: (units: number) => void,
+    onProgress?: Progress,
   ): Promise<Awaited<ReturnType<J[K]>>>
   /** Ends all workers at once; running and waiting jobs are rejected as interrupted. */
   close(): void
 }
 
 export type FromWorker =
-  | { readonly id: number; readonly progress: number }
+  | { readonly id: number; readonly progress: number; readonly of?: number | undefined }
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: ErrorRecord }
 
@@ -33,7 +35,7 @@ interface Task {
   readonly id: number
   readonly job: string
   readonly args: unknown
-  readonly onProgress: (units: number) => void
+  readonly onProgress: Progress
   readonly resolve: (result: unknown) => void
   readonly reject: (error: Error) => void
 }
@@ -75,7 +77,7 @@ export function openPool<J extends Jobs>(entry: URL, size: number): Pool<J> {
     const task = busy.get(worker)
     if (!task || task.id !== message.id) return
     if ('progress' in message) {
-      task.onProgress(message.progress)
+      task.onProgress(message.progress, message.of)
       return
     }
     busy.delete(worker)

@@ -40,15 +40,23 @@ export function calibrateStage(recipe: Recipe, calibration: Calibration & { data
         work: (chunk, progress) =>
           pool.run('analysePictures', { graph, pictures: chunk, memo: context.memo.folder }, progress),
       })
-      const { tensors, warnings } = await pool.run('chooseThresholds', {
-        graph,
-        memo: context.memo.folder,
-        keys: pieces.map(({ key }) => key),
-        method: calibration.method,
-        percentile: calibration.percentile,
-        tune: pieces.slice(0, calibration.tuneNum).map(({ path, digest }) => ({ path, digest })),
-        table: context.target(artifacts.table),
-      })
+      let tuned = 0
+      const { tensors, warnings } = await pool.run(
+        'chooseThresholds',
+        {
+          graph,
+          memo: context.memo.folder,
+          keys: pieces.map(({ key }) => key),
+          method: calibration.method,
+          percentile: calibration.percentile,
+          tune: pieces.slice(0, calibration.tuneNum).map(({ path, digest }) => ({ path, digest })),
+          table: context.target(artifacts.table),
+        },
+        (layers, of = 0) => {
+          tuned += layers
+          context.progress(tuned, of, 'layers tuned')
+        },
+      )
       for (const warning of warnings) context.warn(warning)
       return {
         note: `${tensors} thresholds from ${pictures.length} pictures${reused > 0 ? ` (${done} analysed)` : ''}`,

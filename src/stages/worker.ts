@@ -14,7 +14,7 @@ process.on('disconnect', () => process.exit(0))
 process.on('message', async ({ id, job, args }: { id: number; job: keyof typeof jobs; args: unknown }) => {
   try {
     const run: Job = jobs[job]
-    const result = await run(args, (progress) => send({ id, progress }))
+    const result = await run(args, (progress, of) => send({ id, progress, of }))
     send({ id, result })
   } catch (error) {
     send({ id, error: errorRecord(error) })

@@ -1,5 +1,5 @@
 /** Bad input is an ordinary day: one clear error that names the thing, no stack trace, and the store stays valid. */
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -148,6 +148,23 @@ test('a file that cannot be read, an output folder that cannot be written', asyn
   writeFileSync(join(blocked.root, 'build'), 'a file where the folder should be')
   expect(await failure(blocked)).toMatch(/build.*a file stands where a folder should be/)
   await heals(blocked, () => rmSync(join(blocked.root, 'build')))
+})
+
+test.skipIf(!existsSync('/proc/self/mem'))('a picture that the system cannot read', async () => {
+  const p = await buildRig()
+  symlinkSync('/proc/self/mem', join(p.root, 'pictures/p9.png'))
+  expect(await failure(p)).toMatch(/cannot read .*p9\.png: the system reports an input\/output error/)
+  await heals(p, () => rmSync(join(p.root, 'pictures/p9.png')))
+})
+
+test.skipIf(!existsSync('/sys/kernel'))('an output folder on a file system that takes no files', async () => {
+  const p = await buildRig({}, { ...tinyYaml, output: '/sys/kernel/quant' })
+  expect(await failure(p)).toMatch(
+    /cannot write \/sys\/kernel\/quant\S*: (permission denied|the file system is read-only)/,
+  )
+  p.yaml = tinyYaml
+  // The stage ran, only its place could not be written: its result was kept.
+  expect((await p.build()).failed).toEqual([])
 })
 
 test.skipIf(process.getuid?.() === 0)('without permission', async () => {

@@ -94,7 +94,7 @@ export interface BuildRig {
   plan(): Promise<Planned[]>
   /** Finished stages since the last look, sorted. */
   ran(): string[]
-  /** Of the last build: [done by work, all], from a stage's progress. */
+  /** Of the last build: [done by work, all], from a stage's progress in pictures or runs. */
   pieces(stage: string): [worked: number, all: number]
 }
 
@@ -131,7 +131,9 @@ export async function buildRig(
       return ran.sort()
     },
     pieces(stage) {
-      const last = events.findLast((event) => event.type === 'progress' && event.stage === stage)
+      const last = events.findLast(
+        (event) => event.type === 'progress' && event.stage === stage && ['pictures', 'runs'].includes(event.unit),
+      )
       return last?.type === 'progress' ? [last.done - last.reused, last.of] : [0, 0]
     },
   }

@@ -11,6 +11,7 @@ import { QuantError } from '../../errors.js'
 import type { Warning } from '../../events.js'
 import { emitOnnx } from '../../ir/emit.js'
 import type { Tensor } from '../../ir/graph.js'
+import type { Progress } from '../../runtime/pool.js'
 import { openSession } from '../../runtime/session.js'
 import { type GraphFiles, loadGraph, readSample, type SampleFile, sampleInputs } from './load.js'
 
@@ -46,7 +47,7 @@ export async function chooseThresholds(
     tune: readonly SampleFile[]
     table: string
   },
-  progress: (units: number) => void,
+  progress: Progress,
 ): Promise<{ tensors: number; warnings: Warning[] }> {
   const graph = await loadGraph(args.graph)
   const memo = openMemo(args.memo)
@@ -55,7 +56,9 @@ export async function chooseThresholds(
   const inputs = sampleInputs(graph)
   const tunePictures: Record<string, Tensor>[] = []
   for (const file of args.tune) tunePictures.push((await readSample(file, inputs)).feeds)
-  const thresholds = await tuneThresholds(graph, chosen, tunePictures, progress)
+  const thresholds = await tuneThresholds(graph, chosen, tunePictures, (layers) =>
+    progress(layers, graph.nodes.length - inputs.length),
+  )
   disk.writeAtomic(
     args.table,
     writeCalibrationTable({ thresholds, samples: args.keys.length, tuned: args.tune.length, method: args.method }),
