@@ -17,7 +17,9 @@ export function formatError(error: unknown, { color = false }: { color?: boolean
     return `${head}\n  this is a mistake in quant itself; --trace shows where`
   }
   const all = [error, ...error.more].map((one) => formatOne(one, colors))
-  return error.more.length === 0 ? all[0]! : [...all, `${all.length} mistakes`].join('\n\n')
+  return error.more.length === 0
+    ? all[0]!
+    : [...all, `${all.length} ${error.code === 'config' ? 'mistakes' : 'errors'}`].join('\n\n')
 }
 
 function formatOne({ message, place, hint }: QuantError, colors: Paint): string {

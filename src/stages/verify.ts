@@ -61,7 +61,7 @@ export function gateStage(recipe: Recipe): Stage {
   return {
     name: 'require',
     title: 'gates',
-    params: { 'verify.require': require.map((gate): Json => ({ ...gate })) },
+    params: gateParams(require),
     identity: 'require 1',
     files: [],
     needs: [artifacts.verify],
@@ -93,6 +93,16 @@ export function gateStage(recipe: Recipe): Stage {
       }),
     ]
   }
+}
+
+/** As they stand in the file, so that a reason names the gate that changed. */
+function gateParams(require: readonly Requirement[]): Record<string, Json> {
+  return Object.fromEntries(
+    require.map(({ variant, figure, compare: sign, value }) => [
+      `verify.require.${variant}.${figure}`,
+      `${sign} ${value}`,
+    ]),
+  )
 }
 
 const compare: Record<Requirement['compare'], (a: number, b: number) => boolean> = {
