@@ -88,7 +88,7 @@ export const brains: readonly number[] = Array.from(
 )
 
 /** The nearest of a sorted list of non-negative numbers, the even code on ties; beyond the last one by its own rule. */
-export function nearest(numbers: readonly number[], value: number, overflow: number): number {
+function nearest(numbers: readonly number[], value: number, overflow: number): number {
   const size = Math.abs(value)
   const sign = value < 0 || Object.is(value, -0) ? -1 : 1
   if (size >= overflow) return sign * Infinity
