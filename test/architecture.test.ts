@@ -16,9 +16,35 @@ const everyone = ['errors', 'disk', 'events', 'nearest']
 const allowed: Record<string, string[]> = {
   cli: ['commands', 'errors', 'show'],
   index: ['config', 'engine', 'stages', 'ir', 'quantize', ...everyone],
-  commands: ['show', 'stages', 'engine', 'config', 'runtime', ...everyone],
-  show: ['engine', 'stages', ...everyone], // the types of reasons and of verify.json
-  stages: ['engine', 'config', 'ir', 'runtime', 'preprocess', 'calibrate', 'quantize', 'search', 'detect', ...everyone],
+  commands: [
+    'show',
+    'stages',
+    'engine',
+    'config',
+    'runtime',
+    'ir',
+    'preprocess',
+    'calibrate',
+    'quantize',
+    'search',
+    'detect',
+    'bm1684x',
+    ...everyone,
+  ],
+  show: ['engine', 'stages', 'bm1684x', ...everyone], // the types of reasons and of verify.json
+  stages: [
+    'engine',
+    'config',
+    'ir',
+    'runtime',
+    'preprocess',
+    'calibrate',
+    'quantize',
+    'search',
+    'detect',
+    'bm1684x',
+    ...everyone,
+  ],
   engine: everyone,
   config: ['ir', ...everyone],
   ir: ['calibrate', ...everyone], // the type of thresholds, for calibrated tensor types in Top text
@@ -28,6 +54,7 @@ const allowed: Record<string, string[]> = {
   quantize: ['ir', 'runtime', 'calibrate', ...everyone],
   search: ['ir', 'runtime', 'quantize', ...everyone],
   detect: ['ir', 'preprocess', ...everyone],
+  bm1684x: ['ir', 'runtime', 'quantize', ...everyone],
   events: ['engine', 'errors'],
   errors: [],
   nearest: [],
@@ -58,7 +85,7 @@ test('imports go one way', () => {
 })
 
 test('the folders of the parts know nothing of the engine, nor it of them', () => {
-  const parts = ['ir', 'runtime', 'preprocess', 'calibrate', 'quantize', 'search', 'detect']
+  const parts = ['ir', 'runtime', 'preprocess', 'calibrate', 'quantize', 'search', 'detect', 'bm1684x']
   for (const part of parts) expect(allowed[part]).not.toContain('engine')
   for (const part of parts) expect(allowed.engine).not.toContain(part)
 })
