@@ -28,6 +28,7 @@ const program = new Command('quant')
     'after',
     `
 Examples:
+  quant init model.onnx            a quant.yaml to start from
   quant build                      everything that is not up to date
   quant build int8                 only what the variant int8 needs
   quant build calibrate            only the calibration table, and what it needs
@@ -38,6 +39,15 @@ Examples:
 
 Exit codes: 0 fine, 1 something failed, 2 wrong usage, 130 interrupted.`,
   )
+
+program
+  .command('init')
+  .argument('<model>', 'the float ONNX file')
+  .description('write a quant.yaml to start from')
+  .action(async (model: string) => {
+    const { initCommand } = await import('./commands/init.js')
+    process.exitCode = await initCommand(model, program.opts<GlobalOptions>())
+  })
 
 program
   .command('build')

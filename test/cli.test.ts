@@ -91,6 +91,18 @@ test('a typo in quant.yaml: place, squiggle, suggestion, exit 1, no stack trace'
   expect(err).not.toMatch(/^\s+at /m)
 })
 
+test('init writes a description that builds as soon as there are pictures, and overwrites none', async () => {
+  const q = await buildRig()
+  expect(await quant(['init', 'tiny.onnx'], q.root)).toMatchObject({ code: 0 })
+  const { code, err } = await quant(['build', 'int8'], q.root)
+  expect(code, err).toBe(0)
+  expect(q.read('build/tiny_int8_tpu.mlir')).toContain('tpu.Conv2D')
+  expect(await quant(['init', 'tiny.onnx'], q.root)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('exists already'),
+  })
+})
+
 test('events as JSON lines', async () => {
   const { code, out } = await quant(['--json', 'build'], p.root)
   expect(code).toBe(0)

@@ -43,7 +43,13 @@ function parseYaml(text: string, file: string): { source: Source; value: unknown
     const source = { text, file, lines, doc }
     fail(syntaxErrors(source))
     if (doc.contents === null)
-      fail([{ message: `${file} is empty`, hint: '`quant init` writes one to start from', place: whole }])
+      fail([
+        {
+          message: `${file} is empty`,
+          hint: '`quant init model.onnx` writes one to start from (remove this one first)',
+          place: whole,
+        },
+      ])
     if (!isMap(doc.contents))
       fail([
         {

@@ -446,8 +446,22 @@ describe('YAML', () => {
 
 describe('files that hold no settings', () => {
   test.each([
-    ['nothing', '', ['quant.yaml:1:1: quant.yaml is empty', '  `quant init` writes one to start from']],
-    ['a comment', '# later', ['quant.yaml:1:1: quant.yaml is empty', '  `quant init` writes one to start from']],
+    [
+      'nothing',
+      '',
+      [
+        'quant.yaml:1:1: quant.yaml is empty',
+        '  `quant init model.onnx` writes one to start from (remove this one first)',
+      ],
+    ],
+    [
+      'a comment',
+      '# later',
+      [
+        'quant.yaml:1:1: quant.yaml is empty',
+        '  `quant init model.onnx` writes one to start from (remove this one first)',
+      ],
+    ],
     [
       'a list',
       '- model',
