@@ -94,6 +94,50 @@ program
     process.exitCode = await cleanCommand({ ...program.opts<GlobalOptions>(), ...options })
   })
 
+program
+  .command('detect')
+  .argument('<model>', 'an .onnx or .bmodel file')
+  .description('find and draw what a network sees on one picture, as quant.yaml describes')
+  .requiredOption('-i, --input <picture>', 'jpg, png, webp or bmp')
+  .option('-o, --output <picture>', 'where to draw the boxes, .jpg')
+  .option('--score <number>', 'only boxes above it, instead of verify.detector.score')
+  .option('--iou <number>', 'instead of verify.detector.iou')
+  .addOption(onOption())
+  .action(
+    async (model: string, options: { input: string; output?: string; score?: string; iou?: string; on: string }) => {
+      const { detectCommand } = await import('./commands/detect.js')
+      process.exitCode = await detectCommand(model, { ...program.opts<GlobalOptions>(), ...options })
+    },
+  )
+
+program
+  .command('run')
+  .argument('<model>', 'a .bmodel file')
+  .description('run a .bmodel once')
+  .requiredOption('-i, --input <file>', '.npz with an array per input, or a picture, prepared as quant.yaml says')
+  .option('-o, --output <file>', '.npz for the outputs, as real numbers')
+  .addOption(onOption())
+  .action(async (model: string, options: { input: string; output?: string; on: string }) => {
+    const { runCommand } = await import('./commands/run.js')
+    process.exitCode = await runCommand(model, { ...program.opts<GlobalOptions>(), ...options })
+  })
+
+program
+  .command('inspect')
+  .argument('<file>', '.bmodel, .mlir, .onnx, .npz, .npy, or a calibration, quantize or loss table')
+  .description('what is in a file')
+  .option('--asm', 'of a .bmodel: every command')
+  .action(async (file: string, options: { asm?: boolean }) => {
+    const { inspectCommand } = await import('./commands/inspect.js')
+    process.exitCode = await inspectCommand(file, { ...program.opts<GlobalOptions>(), ...options })
+  })
+
+function onOption(): Option {
+  return new Option('--on <place>', "where a .bmodel runs: machine, or cmodel:PATH of the vendor's library").default(
+    'machine',
+  )
+}
+
 // A reader that has seen enough (`| head`) ends us quietly, and no result is lost: the next build goes on.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
 

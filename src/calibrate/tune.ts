@@ -4,7 +4,7 @@
  */
 import { QuantError } from '../errors.js'
 import { type Graph, inputsOf, type Node, type Tensor, usersOf, type Weight } from '../ir/graph.js'
-import { distance, fakeQuantize, fakeQuantizedWeight, oneNorm, quantizationError } from './fakequant.js'
+import { distance, fakeQuantize, fakeQuantizedWeight, leastErrors, oneNorm, quantizationError } from './fakequant.js'
 import { layerOpener, type OpenLayer } from './layer.js'
 import type { Thresholds } from './threshold.js'
 
@@ -65,7 +65,7 @@ export async function tuneThresholds(
       const meter = await openMeter(graph, node, cases, openLayer)
       for (const { name, steps } of candidates) {
         const now = tuned.get(name)!
-        const threshold = await closest(steps, cases, meter.error)
+        const threshold = await closest(steps, cases, meter)
         if (threshold > now.threshold) tuned.set(name, { ...now, threshold })
       }
       await meter.release()
@@ -103,33 +103,45 @@ interface Case {
   readonly size: number
 }
 
-type ErrorOf = (one: Case, threshold: number) => Promise<number> | number
+/** Measures ||float - out||_2 / ||float||_1 of one layer whose operands are fake-quantised. */
+interface Meter {
+  error(one: Case, threshold: number): Promise<number> | number
+  /** What the error is at least, cheaply, at each of the thresholds. */
+  atLeast(one: Case, thresholds: readonly number[]): readonly number[]
+  release(): Promise<void>
+}
 
 /**
- * The step with the smallest distance, the first of equals. Sums only grow, so the step whose sum is smallest so far gets the
- * next picture, and the first one that has seen all of them has won.
+ * The step with the smallest distance, the first of equals. What is known of a step's distance only grows as more of its pictures
+ * are measured, so the step of which least is known gets the next picture, and the first one that has seen all of them has won.
  */
-async function closest(steps: readonly number[], cases: readonly Case[], errorOf: ErrorOf): Promise<number> {
+async function closest(steps: readonly number[], cases: readonly Case[], { error, atLeast }: Meter): Promise<number> {
   const sums = steps.map(() => 0)
   const seen = steps.map(() => 0)
+  const bounds = cases.map((one) => atLeast(one, steps))
+  /** Of a step: what its pictures from the first unseen one on add at least. */
+  const rest = steps.map((_, i) => bounds.reduce((sum, bound) => sum + bound[i]!, 0))
   for (;;) {
-    const lead = Math.max(0, sums.indexOf(Math.min(...sums)))
-    const next = cases[seen[lead]!]
+    const known = sums.map((sum, i) => sum + rest[i]!)
+    const lead = Math.max(0, known.indexOf(Math.min(...known)))
+    const picture = seen[lead]!++
+    const next = cases[picture]
     if (next === undefined) return steps[lead]!
-    sums[lead]! += await errorOf(next, steps[lead]!)
-    seen[lead]!++
+    sums[lead]! += await error(next, steps[lead]!)
+    // Summed anew: at the end it must be 0, not nearly.
+    rest[lead] = bounds.slice(picture + 1).reduce((sum, bound) => sum + bound[lead]!, 0)
   }
 }
 
-/** Measures ||float - out||_2 / ||float||_1 of one layer whose operands are fake-quantised. */
-async function openMeter(
-  graph: Graph,
-  node: Node,
-  cases: readonly Case[],
-  openLayer: OpenLayer,
-): Promise<{ error: ErrorOf; release(): Promise<void> }> {
-  const known = knownError(node)
-  if (known) return { error: (one, threshold) => known(one, threshold) / one.size, release: async () => {} }
+async function openMeter(graph: Graph, node: Node, cases: readonly Case[], openLayer: OpenLayer): Promise<Meter> {
+  const known = errorByElement(node)
+  if (known)
+    return {
+      error: (one, threshold) => quantizationError(known.values(one), threshold, known.negativeSlope) / one.size,
+      atLeast: (one, thresholds) =>
+        leastErrors(known.values(one), thresholds, known.negativeSlope).map((least) => least / one.size),
+      release: async () => {},
+    }
   const layer = await openLayer(node, fakeQuantizedWeights(graph, node))
   const scratch = cases[0]!.operands.map(({ shape, data }) => ({ shape, data: new Float32Array(data.length) }))
   return {
@@ -138,6 +150,7 @@ async function openMeter(
       const { data } = await layer.run(scratch)
       return distance(expected, data) / size
     },
+    atLeast: (_, thresholds) => thresholds.map(() => 0),
     release: layer.release,
   }
 }
@@ -146,16 +159,16 @@ async function openMeter(
  * Layers whose error needs no run: rounding is monotonic, so it may as well come after a layer that moves values or takes
  * maxima, and a layer that bends at 0 scales each error by its slope.
  */
-function knownError({ op }: Node): ((one: Case, threshold: number) => number) | undefined {
+function errorByElement({ op }: Node): { values(one: Case): Float32Array; negativeSlope: number } | undefined {
   switch (op.type) {
     case 'MaxPool':
     case 'Upsample':
     case 'Permute':
     case 'Reshape':
     case 'Slice':
-      return ({ expected }, threshold) => quantizationError(expected, threshold, 1)
+      return { values: ({ expected }) => expected, negativeSlope: 1 }
     case 'LeakyRelu':
-      return ({ operands }, threshold) => quantizationError(operands[0]!.data, threshold, op.alpha)
+      return { values: ({ operands }) => operands[0]!.data, negativeSlope: op.alpha }
     default:
       return undefined
   }

@@ -18,7 +18,7 @@ export async function buildCommand(
   }
   process.on('SIGINT', interrupt)
   process.on('SIGTERM', interrupt)
-  const reporter = chooseReporter({ json: options.json === true, stream: process.stdout, env: process.env })
+  const reporter = await chooseReporter({ json: options.json === true, stream: process.stdout, env: process.env })
   try {
     const result = await build(project, {
       parallel: pool.size + 1,

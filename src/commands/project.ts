@@ -24,11 +24,16 @@ export interface OpenedProject {
 }
 
 export function openProject(options: ProjectOptions): OpenedProject {
+  const description = readDescription(options)
+  const pool = openPool<typeof jobs>(workerEntry(), workersOf(options))
+  return { config: description.config, pool, project: pipeline({ ...description, pool }) }
+}
+
+/** What quant.yaml says; paths in it are relative to `root`. */
+export function readDescription(options: ProjectOptions): ReturnType<typeof parseConfig> & { readonly root: string } {
   const file = findFile(options)
   const shown = relative(process.cwd(), file) || file
-  const { config, places } = parseConfig(disk.readText(file), shown)
-  const pool = openPool<typeof jobs>(workerEntry(), workersOf(options))
-  return { config, pool, project: pipeline({ config, root: dirname(file), places, pool }) }
+  return { ...parseConfig(disk.readText(file), shown), root: dirname(file) }
 }
 
 /** quant.yaml, here or in a folder above, as git finds its own. */

@@ -66,7 +66,7 @@ async function round(
     const { config, project, pool } = openProject(options)
     watcher.add(watchedPaths(config).map((path) => resolve(project.root, path)))
     stop.signal.addEventListener('abort', () => pool.close())
-    const reporter = chooseReporter({ json: options.json === true, stream: process.stdout, env: process.env })
+    const reporter = await chooseReporter({ json: options.json === true, stream: process.stdout, env: process.env })
     try {
       const { failed, blocked } = await build(project, { parallel: pool.size + 1, signal: stop.signal, emit: reporter })
       reporter.stop()

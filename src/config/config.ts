@@ -48,6 +48,9 @@ export interface Variant {
   readonly name: string
   readonly quantize: 'F32' | 'F16' | 'BF16' | 'INT8'
   readonly mix: Mix | undefined
+  /** Inputs and outputs of the .bmodel keep the type that the first and last layers work in; false: float32, cast on the chip. */
+  readonly quantInput: boolean
+  readonly quantOutput: boolean
 }
 
 export type Mix =
@@ -59,8 +62,7 @@ export type Mix =
       readonly inputNum: number
       /** A share: 0.05 is 5%. */
       readonly minImprovement: number
-      /** Undefined: no limit. */
-      readonly maxFloatLayers: number | undefined
+      readonly maxFloatLayers: number
     }
 
 export interface Verify {
@@ -139,10 +141,12 @@ export function resolve(yaml: QuantYaml): Config {
       table: calibration.table,
     },
     chip: yaml.target?.chip ?? 'bm1684x',
-    variants: Object.entries(variantsOf(yaml)).map(([name, { quantize, mix }]) => ({
+    variants: Object.entries(variantsOf(yaml)).map(([name, { quantize, mix, quant_input, quant_output }]) => ({
       name,
       quantize,
       mix: mix && resolveMix(mix),
+      quantInput: quant_input ?? false,
+      quantOutput: quant_output ?? false,
     })),
     verify: {
       detector: verify.detector && resolveDetector(verify.detector),
@@ -173,7 +177,7 @@ function resolveMix(mix: NonNullable<VariantYaml['mix']>): Mix {
     mode: mix.mode ?? 'F32',
     inputNum: mix.input_num ?? 10,
     minImprovement: number(mix.min_improvement ?? 0.05),
-    maxFloatLayers: mix.max_float_layers,
+    maxFloatLayers: mix.max_float_layers ?? 8,
   }
 }
 

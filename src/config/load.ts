@@ -1,6 +1,6 @@
 /** quant.yaml -> Config. Every mistake is found in one look, and has its place. */
 import { createRequire } from 'node:module'
-import { Ajv2020, type AnySchema } from 'ajv/dist/2020.js'
+import type { ValidateFunction } from 'ajv'
 import { isMap, LineCounter, parseDocument } from 'yaml'
 import { type Place, QuantError } from '../errors.js'
 import { type Config, resolve } from './config.js'
@@ -86,8 +86,5 @@ function fail(found: readonly Placed[]): void {
     })
 }
 
-/** The published schema is what validates: the file lies at the same place seen from src/config and from dist/config. */
-function validator() {
-  const schema: AnySchema = createRequire(import.meta.url)('../../schemas/quant.schema.json')
-  return new Ajv2020({ allErrors: true, verbose: true, strict: true, allowUnionTypes: true }).compile(schema)
-}
+/** The published schema, compiled (`npm run schema`): it lies at the same place seen from src/config and from dist/config. */
+const validator = (): ValidateFunction => createRequire(import.meta.url)('../../schemas/validate.cjs')

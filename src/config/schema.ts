@@ -207,14 +207,16 @@ const Mix = section(
         title: 'a share such as 5% or 0.05',
         default: '5%',
         description:
-          'A layer is kept in float when that alone makes the loss (-SQNR in dB over the outputs) better by this share. Vendor: the 5% rule inside run_qtable.',
+          'A layer, or a few neighbours together, are kept in float when that makes the loss better by this share of the all-INT8 loss, measured with what was chosen before. The loss is the distance of the boxes from the float model when there is a `verify.detector`, else -SQNR in dB over the outputs. Vendor: the 5% rule inside run_qtable.',
         examples: ['5%', 0.05],
       }),
     ),
     max_float_layers: Type.Optional(
       Type.Integer({
         minimum: 1,
-        description: 'At most so many layers, the best ones. Default: no limit. Vendor: run_qtable --max_float_layers.',
+        default: 8,
+        description:
+          'At most so many layers, those that only move data included. 8 are the ends of two heads and four layers elsewhere. Vendor: run_qtable --max_float_layers.',
         examples: [5],
       }),
     ),
@@ -235,6 +237,19 @@ const Variant = section(
       description: 'What layers are computed in. Vendor: model_deploy --quantize.',
     }),
     mix: Type.Optional(Mix),
+    quant_input: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          'The inputs of the .bmodel are 8 bit (or F16, BF16) as its first layer reads them, instead of float32 that is cast on the chip. Vendor: model_deploy --quant_input.',
+      }),
+    ),
+    quant_output: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description: 'The same for its outputs. Vendor: model_deploy --quant_output.',
+      }),
+    ),
   },
   { description: 'One compiled model. Vendor: one run of model_deploy.', examples: [{ quantize: 'INT8' }] },
 )

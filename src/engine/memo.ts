@@ -35,7 +35,8 @@ export function openMemo(folder: string): Memo {
       return content
     },
     put(key, content) {
-      disk.writeAtomic(pathOf(key), Buffer.concat([Buffer.from(sha256(content), 'hex'), content]))
+      const file = Buffer.concat([Buffer.from(sha256(content), 'hex'), content])
+      disk.writeAtomic(pathOf(key), file, { synced: false })
     },
   }
 }

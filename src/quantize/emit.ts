@@ -31,11 +31,16 @@ export interface EmittedModel {
 
 /**
  * Only what the outputs need is emitted. Nodes of `from` are not computed but become inputs, in stored values.
+ * @param options.integerMatMul allows the faster form that not every processor computes exactly; results are the same
  * @throws QuantError when a name is no node of the graph.
  */
 export function emitQuantized(
   graph: QGraph,
-  { outputs = graph.outputs, from = [] }: { outputs?: readonly string[]; from?: readonly string[] } = {},
+  {
+    outputs = graph.outputs,
+    from = [],
+    integerMatMul = false,
+  }: { outputs?: readonly string[]; from?: readonly string[]; integerMatMul?: boolean } = {},
 ): EmittedModel {
   const nodes = new Map(graph.nodes.map((node) => [node.name, node]))
   const nodeOf = (name: string): QNode => {
@@ -74,6 +79,7 @@ export function emitQuantized(
     rangeOf: (name) => ranges.get(name)!,
     step: (type, operands, attributes) => builder.node(type, operands, fresh(), attributes),
     constant,
+    integerMatMul,
   }
   for (const node of graph.nodes) {
     if (!needed.has(node.name)) continue

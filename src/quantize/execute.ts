@@ -1,6 +1,7 @@
 /** Runs the quantized graph. */
 import { QuantError } from '../errors.js'
 import type { Tensor } from '../ir/graph.js'
+import { DataType, onnxBuilder } from '../ir/onnx/builder.js'
 import { openSession } from '../runtime/session.js'
 import { emitQuantized } from './emit.js'
 import type { QGraph, QNode } from './qgraph.js'
@@ -27,7 +28,7 @@ export async function openQuantized(
   graph: QGraph,
   options: { outputs?: readonly string[]; from?: readonly string[] } = {},
 ): Promise<QuantizedSession> {
-  const { model, inputs, outputs } = emitQuantized(graph, options)
+  const { model, inputs, outputs } = emitQuantized(graph, { ...options, integerMatMul: await exactMatMul() })
   const session = await openSession(model, graph.name)
   return {
     async run(feeds) {
@@ -41,6 +42,29 @@ export async function openQuantized(
     },
     release: session.release,
   }
+}
+
+let exact: Promise<boolean> | undefined
+
+/** Whether MatMulInteger sums without saturating: older processors add pairs of products in 16 bit. Tried once per process. */
+export function exactMatMul(): Promise<boolean> {
+  exact ??= tryMatMul()
+  return exact
+}
+
+async function tryMatMul(): Promise<boolean> {
+  const [rows, depth, columns] = [16, 64, 16]
+  const builder = onnxBuilder('matmul')
+  const x = builder.node('Cast', [builder.input('x', [depth, columns])], 'bytes', { to: DataType.INT8 })
+  const filter = builder.weight('filter', [rows, depth], new Uint8Array(rows * depth).fill(255))
+  const product = builder.node('MatMulInteger', [filter, x], 'product')
+  builder.output(builder.node('Cast', [product], 'y', { to: DataType.FLOAT }), [rows, columns])
+  const session = await openSession(builder.finish(), 'a matrix product')
+  const results = await session.run({
+    x: { shape: [depth, columns], data: new Float32Array(depth * columns).fill(127) },
+  })
+  await session.release()
+  return results.get('y')!.data.every((sum) => sum === depth * 255 * 127)
 }
 
 /** Real values of what a node stores: scale * stored for the 8-bit types, in float32. */

@@ -25,13 +25,14 @@ function search(real: number, bits: 8 | 32, from: number): Requant {
   const limit = limits[bits]
   let best: Requant = { multiplier: limit, shift: from }
   let bestError = Infinity
-  for (let shift = from; shift <= 30; shift++) {
+  // A larger shift never fits worse: from the top down, until the error grows.
+  for (let shift = 30; shift >= from; shift--) {
     const multiplier = roundHalfAway(scale * 2 ** shift)
+    if (Math.abs(multiplier) >= limit) continue
     const error = Math.fround(Math.abs(multiplier / 2 ** shift - scale))
-    if (error < bestError && Math.abs(multiplier) < limit) {
-      best = { multiplier, shift }
-      bestError = error
-    }
+    if (error > bestError) break
+    best = { multiplier, shift }
+    bestError = error
   }
   return best
 }

@@ -25,7 +25,8 @@ export type QOp =
   | { readonly type: 'Cast' }
   /**
    * 8-bit conv: acc = sum x*w + bias in int32; relu before requant; requant per output channel. Operands: x, filter (int8 or
-   * uint8 weight [oc,ic/group,kh,kw]), bias (int32 weight [1,oc,1,1], absent when the layer has none).
+   * uint8 weight [oc,ic/group,kh,kw]), bias (int32 weight [1,oc,1,1], absent when the layer has none). No input may take acc out
+   * of int32: the chip would wrap around, the executor would not. Lowering sees to it.
    */
   | {
       readonly type: 'ConvInt'

@@ -4,8 +4,10 @@ import { table } from './table.js'
 import { byteSize, duration } from './words.js'
 
 export interface VariantCost {
-  /** Bytes of its artifacts. */
+  /** Of the .bmodel; for the float model, of its graph and weights. */
   readonly bytes: number
+  /** What the chip will take, by the cycle model; undefined for the float model. */
+  readonly estimate: { readonly microseconds: number; readonly macUtilisation: number } | undefined
   /** What its own stages took when they last ran. */
   readonly ms: number
 }
@@ -28,8 +30,13 @@ export function summaryText(verification: Verification, costs: Readonly<Record<s
           ['score diff', (figures, name) => (name === names[0] ? '-' : fixed(figures.score_difference, 4))],
         ] as typeof columns)),
     ['SQNR dB', ({ sqnr }, name) => (name === names[0] ? '-' : sqnr === null ? 'equal' : sqnr.toFixed(2))],
+    ['chip ms', (_, name) => optional(costs[name]?.estimate?.microseconds, (us) => (us / 1000).toFixed(3))],
+    [
+      'MAC use',
+      (_, name) => optional(costs[name]?.estimate?.macUtilisation, (share) => `${(100 * share).toFixed(1)} %`),
+    ],
     ['size', (_, name) => (costs[name] ? byteSize(costs[name].bytes) : '-')],
-    ['time', (_, name) => (costs[name] ? duration(costs[name].ms) : '-')],
+    ['built in', (_, name) => (costs[name] ? duration(costs[name].ms) : '-')],
   ]
   const rows = [
     ['', ...columns.map(([title]) => title)],
@@ -50,5 +57,8 @@ function seenText(seen: readonly Seen[]): string {
   const rest = seen.length - mostShown
   return [...seen.slice(0, mostShown).map(({ text }) => text), ...(rest > 0 ? [`and ${rest} more`] : [])].join(' ')
 }
+
+const optional = (value: number | undefined, text: (value: number) => string): string =>
+  value === undefined ? '-' : text(value)
 
 const fixed = (value: number | undefined, digits: number): string => value?.toFixed(digits) ?? '-'

@@ -5,10 +5,10 @@ import { runtimeIdentity } from '../runtime/identity.js'
 import type { Recipe } from './context.js'
 import { filesOfDataset } from './dataset.js'
 import type { GraphFiles } from './jobs/load.js'
-import { doMissing } from './pieces.js'
+import { chunksOf, doMissing } from './pieces.js'
 
 /** Raise it when the statistics of a picture change. */
-const statisticsIdentity = `statistics 1, ${runtimeIdentity}`
+const statisticsIdentity = `statistics 2, ${runtimeIdentity}`
 
 /** Pictures -> NAME_cali_table. Statistics are kept per picture, so ten more pictures cost ten. */
 export function calibrateStage(recipe: Recipe, calibration: Calibration & { dataset: string }): Stage {
@@ -46,7 +46,7 @@ export function calibrateStage(recipe: Recipe, calibration: Calibration & { data
         {
           graph,
           memo: context.memo.folder,
-          keys: pieces.map(({ key }) => key),
+          groups: chunksOf(pieces, pool.size).map((chunk) => chunk.map(({ key }) => key)),
           method: calibration.method,
           percentile: calibration.percentile,
           tune: pieces.slice(0, calibration.tuneNum).map(({ path, digest }) => ({ path, digest })),

@@ -13,7 +13,7 @@ export function tableOf({ config, artifacts }: Recipe): {
   return given === undefined ? { need: artifacts.table, name: artifacts.table } : { file: given, name: given }
 }
 
-/** Graph, thresholds and precisions -> the quantized graph of a variant. */
+/** Graph, thresholds and precisions -> the quantized graph of a variant, and its .bmodel. */
 export function compileStage(recipe: Recipe, variant: Variant): Stage {
   const { pool, artifacts } = recipe
   const files = artifacts.variant(variant)
@@ -23,15 +23,19 @@ export function compileStage(recipe: Recipe, variant: Variant): Stage {
   const made = [table?.need, variant.mix?.kind === 'search' ? qtable : undefined]
   return {
     name: `compile:${variant.name}`,
-    title: `${variant.name} graph`,
+    title: `${variant.name}.bmodel`,
     variant: variant.name,
-    params: { [`variants.${variant.name}.quantize`]: variant.quantize },
-    identity: 'compile 1',
+    params: {
+      [`variants.${variant.name}.quantize`]: variant.quantize,
+      [`variants.${variant.name}.quant_input`]: variant.quantInput,
+      [`variants.${variant.name}.quant_output`]: variant.quantOutput,
+    },
+    identity: 'compile 2',
     files: given.filter((file) => file !== undefined),
     needs: [artifacts.mlir, artifacts.weights, ...made.filter((file) => file !== undefined)],
-    outputs: [files.mlir, files.weights],
+    outputs: [files.mlir, files.weights, files.bmodel, files.estimate],
     async run(context) {
-      const { floatLayers, warnings } = await pool.run('compileVariant', {
+      const { floatLayers, microseconds, warnings } = await pool.run('compileVariant', {
         graph: graphFiles(recipe, context),
         table: table && context.path(table.name),
         quantize: variant.quantize,
@@ -39,9 +43,14 @@ export function compileStage(recipe: Recipe, variant: Variant): Stage {
         mlir: context.target(files.mlir),
         weights: context.target(files.weights),
         weightFile: files.weights,
+        quantInput: variant.quantInput,
+        quantOutput: variant.quantOutput,
+        bmodel: context.target(files.bmodel),
+        estimate: context.target(files.estimate),
       })
       for (const warning of warnings) context.warn(warning)
-      return { note: variant.mix ? `${floatLayers} layers float` : variant.quantize }
+      const what = variant.mix ? `${floatLayers} layers float` : variant.quantize
+      return { note: `${what}, ${(microseconds / 1000).toFixed(3)} ms estimated` }
     },
   }
 }

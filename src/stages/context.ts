@@ -31,6 +31,8 @@ export interface Artifacts {
 export interface VariantArtifacts {
   readonly mlir: string
   readonly weights: string
+  readonly bmodel: string
+  readonly estimate: string
   readonly lossTable: string
   readonly qtable: string
   readonly selection: string
@@ -55,6 +57,8 @@ export function artifactsOf(config: Config): Artifacts {
       return {
         mlir: `${prefix}_tpu.mlir`,
         weights: `${prefix}_tpu_weight.npz`,
+        bmodel: `${prefix}.bmodel`,
+        estimate: `${prefix}_estimate.json`,
         lossTable: `${search}_full_loss_table.txt`,
         qtable: `${search}_qtable`,
         selection: `${search}_selection.json`,

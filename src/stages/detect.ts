@@ -15,7 +15,7 @@ import { decodeFinding, type Finding } from './memo-pieces.js'
 import { doMissing } from './pieces.js'
 
 /** Raise it when the findings on a picture change. */
-const findingIdentity = `finding 1, ${runtimeIdentity}`
+const findingIdentity = `finding 2, ${runtimeIdentity}`
 
 /** detections.json: what a variant finds, however weak, so that another score threshold needs no inference. */
 export interface Detections {
@@ -39,16 +39,12 @@ export function detectStage(recipe: Recipe, variant: Variant | undefined): Stage
     params: detectorParams(recipe),
     identity: `detect 1, ${findingIdentity}`,
     files: all,
-    needs: [artifacts.mlir, artifacts.weights, ...(compiled ? [compiled.mlir, compiled.weights] : [])],
+    needs: [artifacts.mlir, artifacts.weights, ...(compiled ? [compiled.bmodel] : [])],
     outputs: [output],
     async run(context) {
       const graph = graphFiles(recipe, context)
-      const quantized = compiled && {
-        mlir: context.path(compiled.mlir),
-        weights: context.path(compiled.weights),
-        digest: `${context.digest(compiled.mlir)} ${context.digest(compiled.weights)}`,
-      }
-      const base = memoKey(findingIdentity, graph.digest, quantized?.digest ?? '', JSON.stringify(detector ?? null))
+      const bmodel = compiled && { path: context.path(compiled.bmodel), digest: context.digest(compiled.bmodel) }
+      const base = memoKey(findingIdentity, graph.digest, bmodel?.digest ?? '', JSON.stringify(detector ?? null))
       const pieces = all.map((picture) => ({
         path: context.path(picture),
         digest: context.digest(picture),
@@ -59,7 +55,7 @@ export function detectStage(recipe: Recipe, variant: Variant | undefined): Stage
         unit: 'pictures',
         workers: pool.size,
         work: (chunk, progress) =>
-          pool.run('findBoxes', { graph, quantized, detector, pictures: chunk, memo: context.memo.folder }, progress),
+          pool.run('findBoxes', { graph, bmodel, detector, pictures: chunk, memo: context.memo.folder }, progress),
       })
       const findings = pieces.map(({ key }) => decodeFinding(context.memo.get(key)!))
       const detections: Detections = {
@@ -92,7 +88,11 @@ export function verifyPictures({ config, root, places }: Recipe): {
   return { labelled, drawn, all: [...new Set([...labelled, ...drawn])] }
 }
 
-export function detectorSpec({ config, root, places }: Recipe): DetectorSpec | undefined {
+export function detectorSpec({
+  config,
+  root,
+  places,
+}: Pick<Recipe, 'config' | 'root' | 'places'>): DetectorSpec | undefined {
   const { detector } = config.verify
   if (!detector) return undefined
   const { kind, anchors, classScores, iou, classes } = detector
@@ -119,7 +119,7 @@ export function detectorSpec({ config, root, places }: Recipe): DetectorSpec | u
 }
 
 /** All that decides what is found; the score threshold does not. */
-function detectorParams(recipe: Recipe): Record<string, Json> {
+export function detectorParams(recipe: Recipe): Record<string, Json> {
   const spec = detectorSpec(recipe)
   if (!spec) return {}
   return {

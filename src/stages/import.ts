@@ -1,7 +1,6 @@
 import * as disk from '../disk.js'
 import type { Stage } from '../engine/stage.js'
 import { QuantError } from '../errors.js'
-import { inspectOnnx } from '../ir/onnx/read.js'
 import { suggest } from '../nearest.js'
 import { inRoot, type Recipe } from './context.js'
 
@@ -32,7 +31,7 @@ export function importStage(recipe: Recipe): Stage {
     outputs: [artifacts.mlir, artifacts.weights],
     async run(context) {
       const path = context.path(model)
-      checkNames(recipe, path, model)
+      await checkNames(recipe, path, model)
       const { layers, weights } = await pool.run('importModel', {
         model: path,
         file: model,
@@ -50,9 +49,11 @@ export function importStage(recipe: Recipe): Stage {
 }
 
 /** Inputs and outputs that quant.yaml names must be in the model: told with their place, before anything is worked on. */
-function checkNames({ config, places }: Recipe, path: string, file: string): void {
+async function checkNames({ config, places }: Recipe, path: string, file: string): Promise<void> {
   const { inputs, outputs } = config.model
   if (inputs.length + outputs.length === 0) return
+  // Loaded only here: a build that has nothing to import would spend a third of its time on it.
+  const { inspectOnnx } = await import('../ir/onnx/read.js')
   const model = inspectOnnx(disk.readBytes(path), file)
   const missing = [
     ...inputs

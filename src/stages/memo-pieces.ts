@@ -1,15 +1,28 @@
 /** What stages keep in the memo, as bytes. Workers write these, the main process reads them. */
 import type { Box } from '../detect/types.js'
 
-/** One picture's loss with a set of layers in float: 8 bytes, a little-endian double. */
-export function encodeLoss(loss: number): Uint8Array {
-  const piece = new Uint8Array(8)
-  new DataView(piece.buffer).setFloat64(0, loss, true)
+/** One picture with a set of layers in float. */
+export interface Loss {
+  /** -SQNR of the outputs, dB. */
+  readonly sqnr: number
+  /** Distance of the boxes from the float model's; undefined without a detector. */
+  readonly boxes: number | undefined
+}
+
+/** Two little-endian doubles; NaN for no boxes. */
+export function encodeLoss({ sqnr, boxes = NaN }: Loss): Uint8Array {
+  const piece = new Uint8Array(16)
+  const view = new DataView(piece.buffer)
+  view.setFloat64(0, sqnr, true)
+  view.setFloat64(8, boxes, true)
   return piece
 }
 
-export const decodeLoss = (piece: Uint8Array): number =>
-  new DataView(piece.buffer, piece.byteOffset, 8).getFloat64(0, true)
+export function decodeLoss(piece: Uint8Array): Loss {
+  const view = new DataView(piece.buffer, piece.byteOffset, 16)
+  const boxes = view.getFloat64(8, true)
+  return { sqnr: view.getFloat64(0, true), boxes: Number.isNaN(boxes) ? undefined : boxes }
+}
 
 /** What a variant finds on one picture. */
 export interface Finding {

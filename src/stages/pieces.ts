@@ -10,22 +10,19 @@ export async function doMissing<T extends { readonly key: string }>(
     readonly pieces: readonly T[]
     readonly unit: string
     readonly workers: number
+    /** How what is missing is cut; evenly without it. */
+    readonly chunks?: (missing: readonly T[]) => readonly (readonly T[])[]
     /** Does a chunk in a worker, calling `progress` for each piece done. */
     readonly work: (chunk: readonly T[], progress: (units: number) => void) => Promise<void>
   },
 ): Promise<{ readonly done: number; readonly reused: number }> {
-  const { pieces, unit, workers, work } = options
+  const { pieces, unit, workers, work, chunks = (missing) => chunksOf(missing, workers) } = options
   const missing = pieces.filter(({ key }) => !context.memo.has(key))
   const reused = pieces.length - missing.length
   let done = reused
   context.progress(done, pieces.length, unit, reused)
-  // Few enough for little overhead, many enough that both workers end at about the same time.
-  const size = Math.max(1, Math.min(16, Math.ceil(missing.length / (2 * workers))))
-  const chunks = Array.from({ length: Math.ceil(missing.length / size) }, (_, i) =>
-    missing.slice(i * size, (i + 1) * size),
-  )
   await Promise.all(
-    chunks.map((chunk) =>
+    chunks(missing).map((chunk) =>
       work(chunk, (units) => {
         done += units
         context.progress(done, pieces.length, unit, reused)
@@ -33,4 +30,10 @@ export async function doMissing<T extends { readonly key: string }>(
     ),
   )
   return { done: missing.length, reused }
+}
+
+/** Few enough for little overhead, many enough that all workers end at about the same time. */
+export function chunksOf<T>(pieces: readonly T[], workers: number): T[][] {
+  const size = Math.max(1, Math.min(16, Math.ceil(pieces.length / (2 * workers))))
+  return Array.from({ length: Math.ceil(pieces.length / size) }, (_, i) => pieces.slice(i * size, (i + 1) * size))
 }

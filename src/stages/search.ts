@@ -3,20 +3,26 @@ import * as disk from '../disk.js'
 import { memoKey } from '../engine/memo.js'
 import type { Stage, StageContext } from '../engine/stage.js'
 import { runtimeIdentity } from '../runtime/identity.js'
+import { candidateLayers, runs, withMoves } from '../search/candidates.js'
 import type { SearchHeader } from '../search/header.js'
+import { meanLoss } from '../search/loss.js'
 import { readLossTable, writeLossTable } from '../search/losstable.js'
 import { writeQtable } from '../search/qtable.js'
-import { improvement, selectLayers } from '../search/select.js'
+import { improvement, type Measured, type Step, selectLayers } from '../search/select.js'
 import { calibrationPictures, graphFiles } from './calibrate.js'
 import { tableOf } from './compile.js'
 import type { Recipe } from './context.js'
+import { detectorParams, detectorSpec } from './detect.js'
 import { decodeLoss } from './memo-pieces.js'
 import { doMissing } from './pieces.js'
 
 export type Search = Mix & { readonly kind: 'search' }
 
 /** Raise it when the loss of a picture changes. */
-const lossIdentity = `loss 1, ${runtimeIdentity}`
+const lossIdentity = `loss 2, ${runtimeIdentity}`
+
+/** Islands are ranked by so many of the pictures: what comes out on top is measured on all. */
+const rankingPictures = 4
 
 /** One loss per candidate layer: NAME_full_loss_table.txt. */
 export function lossesStage(recipe: Recipe, variant: Variant, mix: Search): Stage {
@@ -25,27 +31,31 @@ export function lossesStage(recipe: Recipe, variant: Variant, mix: Search): Stag
     name: `losses:${variant.name}`,
     title: 'loss per layer',
     variant: variant.name,
-    params: { [`variants.${variant.name}.mix.mode`]: mix.mode },
+    params: { [`variants.${variant.name}.mix.mode`]: mix.mode, ...detectorParams(recipe) },
     identity: `losses 1, ${lossIdentity}`,
     ...readsOf(recipe, mix),
     outputs: [files.lossTable],
     async run(context) {
-      const candidates = await recipe.pool.run('listCandidates', { graph: graphFiles(recipe, context) })
+      const candidates = candidateLayers(await recipe.pool.run('readLayers', { graph: graphFiles(recipe, context) }))
       const { losses, reused } = await measure(recipe, context, mix, [[], ...candidates.map((layer) => [layer])])
-      const [int8Loss, ...single] = losses as [number, ...number[]]
+      const [int8, ...single] = losses as [Measured, ...Measured[]]
       const table = writeLossTable(
-        headerOf(recipe, mix, int8Loss),
-        candidates.map((layer, index) => ({ layer, loss: single[index]! })),
+        headerOf(recipe, mix, int8.sqnr),
+        candidates.map((layer, index) => ({ layer, loss: single[index]!.sqnr })),
       )
       disk.writeAtomic(context.target(files.lossTable), table)
       return {
-        note: `all INT8 ${(-int8Loss).toFixed(2)} dB, ${candidates.length} layers${reused > 0 ? ` (${reused} runs known)` : ''}`,
+        note: `all INT8 ${(-int8.sqnr).toFixed(2)} dB, ${candidates.length} layers${reused > 0 ? ` (${reused} runs known)` : ''}`,
       }
     },
   }
 }
 
-/** Loss table + min_improvement -> NAME_qtable. The chosen layers are measured together before they are written. */
+/**
+ * Graph + losses -> NAME_qtable. Tries single layers and islands of neighbours; every step is measured on the whole set, so the loss
+ * that is told is that of the table. With a detector, what is made small is the distance of the boxes from the float model's: SQNR
+ * hardly sees the few numbers that place a box.
+ */
 export function selectStage(recipe: Recipe, variant: Variant, mix: Search): Stage {
   const files = recipe.artifacts.variant(variant)
   const reads = readsOf(recipe, mix)
@@ -56,61 +66,79 @@ export function selectStage(recipe: Recipe, variant: Variant, mix: Search): Stag
     variant: variant.name,
     params: {
       [`${at}.min_improvement`]: mix.minImprovement,
-      [`${at}.max_float_layers`]: mix.maxFloatLayers ?? null,
+      [`${at}.max_float_layers`]: mix.maxFloatLayers,
       [`${at}.mode`]: mix.mode,
+      ...detectorParams(recipe),
     },
-    identity: `select 1, ${lossIdentity}`,
+    identity: `select 2, ${lossIdentity}`,
     files: reads.files,
     needs: [...reads.needs, files.lossTable],
     outputs: [files.qtable, files.selection],
     async run(context) {
-      const table = readLossTable(disk.readText(context.path(files.lossTable)), files.lossTable)
-      const int8Loss = table.header.int8Loss!
-      const layers = selectLayers({
-        int8Loss,
-        losses: table.losses,
+      const graph = await recipe.pool.run('readLayers', { graph: graphFiles(recipe, context) })
+      const single = readLossTable(disk.readText(context.path(files.lossTable)), files.lossTable).losses
+      const complete = (layers: readonly string[]): string[] => withMoves(graph, layers)
+      const tried = [...single.map(({ layer }) => [layer]), ...runs(graph).map(complete)]
+      const ranked = await measure(recipe, context, mix, [[], ...tried], rankingPictures)
+      const [rankedInt8, ...alone] = ranked.losses as [Measured, ...Measured[]]
+      const { losses } = await measure(recipe, context, mix, [[]])
+      const int8 = losses[0]!
+      const steps = await selectLayers({
+        candidates: tried.map((layers, i) => ({ layers, gain: rankedInt8.loss - alone[i]!.loss })),
+        int8,
+        complete,
+        measure: async (sets) => (await measure(recipe, context, mix, sets)).losses,
         minImprovement: mix.minImprovement,
         maxLayers: mix.maxFloatLayers,
       })
-      const { losses } = await measure(recipe, context, mix, [layers])
-      const jointLoss = losses[0]!
-      const gained = int8Loss - jointLoss
+      const { layers, ...joint } = steps.at(-1) ?? { ...int8, layers: [] }
       if (layers.length === 0)
         context.warn({
           about: variant.name,
           message: `no layer improves the loss by ${(100 * mix.minImprovement).toFixed(1)} %, so ${variant.name} equals INT8; lower ${at}.min_improvement to keep more layers float`,
         })
-      else if (gained <= 0)
-        context.warn({
-          about: variant.name,
-          message: `the ${layers.length} chosen layers together do not improve on INT8 (${gained.toFixed(3)} dB)`,
-        })
       disk.writeAtomic(
         context.target(files.qtable),
-        writeQtable(headerOf(recipe, mix, int8Loss), new Map(layers.map((layer) => [layer, mix.mode]))),
+        writeQtable(headerOf(recipe, mix, int8.sqnr), new Map(layers.map((layer) => [layer, mix.mode]))),
       )
-      const alone = new Map(table.losses.map(({ layer, loss }) => [layer, loss]))
       const selection = {
         mode: mix.mode,
         min_improvement: mix.minImprovement,
-        all_int8_loss: int8Loss,
-        joint_loss: jointLoss,
-        layers: layers.map((layer) => ({
-          layer,
-          loss: alone.get(layer)!,
-          improvement: improvement(int8Loss, alone.get(layer)!),
-        })),
+        max_float_layers: mix.maxFloatLayers,
+        pictures: searchPictures(recipe, mix).length,
+        loss: detectorSpec(recipe) ? 'distance of the boxes' : '-SQNR in dB',
+        all_int8: { loss: int8.loss, sqnr: -int8.sqnr },
+        joint: { loss: joint.loss, sqnr: -joint.sqnr },
+        layers,
+        steps: steps.map(describe),
+        tried: tried
+          .map((set, i) => ({
+            layers: set,
+            loss: alone[i]!.loss,
+            improvement: improvement(rankedInt8.loss, rankedInt8.loss, alone[i]!.loss),
+          }))
+          .sort((a, b) => a.loss - b.loss),
+        tried_pictures: Math.min(rankingPictures, searchPictures(recipe, mix).length),
       }
       disk.writeAtomic(context.target(files.selection), `${JSON.stringify(selection, undefined, 2)}\n`)
       return {
         note:
           layers.length === 0
             ? 'none: equals INT8'
-            : `${layers.length} layers, ${(-int8Loss).toFixed(2)} -> ${(-jointLoss).toFixed(2)} dB together`,
+            : `${layers.length} layers, ${(-int8.sqnr).toFixed(2)} -> ${(-joint.sqnr).toFixed(2)} dB together`,
       }
     },
   }
 }
+
+const describe = ({ added, dropped, layers, loss, sqnr, improvement: gained }: Step) => ({
+  ...(added.length > 0 ? { added } : {}),
+  ...(dropped.length > 0 ? { dropped } : {}),
+  layers: layers.length,
+  loss,
+  sqnr: -sqnr,
+  improvement: gained,
+})
 
 const headerOf = (recipe: Recipe, mix: Search, int8Loss: number): SearchHeader => ({
   samples: searchPictures(recipe, mix).length,
@@ -144,65 +172,81 @@ const thresholdLines = (table: string): string =>
     .filter((line) => !line.startsWith('#'))
     .join('\n')
 
-/** Mean loss of every set of float layers; pieces per (set, picture) are kept. */
+/** Means over pictures for every set of float layers, all pictures or the first few; pieces per (set, picture) are kept. */
 async function measure(
   recipe: Recipe,
   context: StageContext,
   mix: Search,
   sets: readonly (readonly string[])[],
-): Promise<{ losses: number[]; reused: number }> {
+  most = Infinity,
+): Promise<{ losses: Measured[]; reused: number }> {
   const graph = graphFiles(recipe, context)
   const table = tableOf(recipe)
-  const pictures = searchPictures(recipe, mix)
+  const detector = detectorSpec(recipe)
   const thresholds = thresholdLines(disk.readText(context.path(table.name)))
-  const base = memoKey(lossIdentity, graph.digest, thresholds, mix.mode)
-  const keyed = sets.map((layers) => {
-    const set = [...layers].sort()
-    return {
-      layers: set,
-      key: '',
-      pictures: pictures.map((picture) => ({
-        path: context.path(picture),
-        digest: context.digest(picture),
-        // The mode is nothing to the all-INT8 net, but a table per mode has its own: simple, and one run more.
-        key: memoKey(base, ...set, context.digest(picture)),
-      })),
-    }
+  const base = memoKey(lossIdentity, graph.digest, thresholds, mix.mode, JSON.stringify(detector ?? null))
+  const files = searchPictures(recipe, mix)
+    .slice(0, most)
+    .map((picture) => ({ path: context.path(picture), digest: context.digest(picture) }))
+  const pieces = sets.map((layers) => {
+    const sorted = [...layers].sort()
+    // The mode is nothing to the all-INT8 net, but a table per mode has its own: simple, and one run more.
+    return files.map((file) => ({ layers, file, key: memoKey(base, ...sorted, file.digest) }))
   })
-  const pieces = keyed.flatMap(({ layers, pictures: each }) => each.map((picture) => ({ ...picture, layers })))
   const { reused } = await doMissing(context, {
-    pieces,
+    pieces: pieces.flat(),
     unit: 'runs',
     workers: recipe.pool.size,
+    chunks: (missing) => chunksOfSets(missing, recipe.pool.size),
     work: (chunk, progress) =>
       recipe.pool.run(
         'measureLosses',
         {
           graph,
           table: context.path(table.name),
+          thresholds,
           mode: mix.mode,
+          detector,
           memo: context.memo.folder,
-          sets: bySet(chunk),
+          ...byPicture(chunk),
         },
         progress,
       ),
   })
-  const losses = keyed.map(({ pictures: each }) => {
+  const losses = pieces.map((each): Measured => {
     const values = each.map(({ key }) => decodeLoss(context.memo.get(key)!))
-    return values.reduce((sum, loss) => sum + loss, 0) / values.length
+    const sqnr = meanLoss(values.map((value) => value.sqnr))
+    return { sqnr, loss: detector ? meanLoss(values.map(({ boxes }) => boxes!)) : sqnr }
   })
   return { losses, reused }
 }
 
-/** Neighbouring pieces of the same set become one: its network is lowered once. */
-function bySet<P extends { readonly layers: readonly string[] }>(
-  chunk: readonly P[],
-): { layers: readonly string[]; pictures: P[] }[] {
-  const sets: { layers: readonly string[]; pictures: P[] }[] = []
-  for (const piece of chunk) {
-    const last = sets.at(-1)
-    if (last && last.layers === piece.layers) last.pictures.push(piece)
-    else sets.push({ layers: piece.layers, pictures: [piece] })
+interface Piece {
+  readonly layers: readonly string[]
+  readonly file: { readonly path: string; readonly digest: string }
+  readonly key: string
+}
+
+/** A network is lowered once per chunk that it is in, so chunks are of whole sets: neighbours, which share what lies behind them. */
+function chunksOfSets(missing: readonly Piece[], workers: number): Piece[][] {
+  const sets = [...new Set(missing.map(({ layers }) => layers))]
+  const size = Math.max(1, Math.min(16, Math.ceil(sets.length / (4 * workers))))
+  const chunkOf = new Map(sets.map((layers, i) => [layers, Math.floor(i / size)]))
+  const chunks: Piece[][] = Array.from({ length: Math.ceil(sets.length / size) }, () => [])
+  for (const piece of missing) chunks[chunkOf.get(piece.layers)!]!.push(piece)
+  return chunks
+}
+
+function byPicture(chunk: readonly Piece[]) {
+  const sets = [...new Set(chunk.map(({ layers }) => layers))]
+  const files = [...new Set(chunk.map(({ file }) => file))]
+  return {
+    sets,
+    pictures: files.map((file) => ({
+      file,
+      pieces: chunk
+        .filter((piece) => piece.file === file)
+        .map(({ layers, key }) => ({ set: sets.indexOf(layers), key })),
+    })),
   }
-  return sets
 }

@@ -173,3 +173,27 @@ test.skipIf(process.getuid?.() === 0)('without permission', async () => {
   chmodSync(join(p.root, 'pictures/p2.png'), 0)
   expect(await failure(p)).toMatch(/p2\.png: permission denied/)
 })
+
+test('a table at whose scales biases do not fit is used, and told', async () => {
+  const layers = [
+    'x',
+    'conv1_Conv',
+    'leaky1_LeakyRelu',
+    'pool1_MaxPool',
+    'conv2_Conv',
+    'leaky2_LeakyRelu',
+    'pool2_MaxPool',
+    'head_Conv',
+  ]
+  const table = layers.map((name) => `${name} ${name === 'x' ? 0.0000001 : 1} -1 1\n`).join('')
+  const { verify: _, ...yaml } = tinyYaml
+  const p = await buildRig(
+    { table },
+    { ...yaml, calibration: { table: 'table' }, variants: { int8: { quantize: 'INT8' } } },
+  )
+  expect((await p.build()).failed).toEqual([])
+  const told = p.events.flatMap((event) => (event.type === 'warned' ? [event.warning] : []))
+  expect(told).toEqual([
+    { about: 'conv1_Conv', message: '8 biases do not fit the 32-bit sums at the scale of the operand: clamped' },
+  ])
+})

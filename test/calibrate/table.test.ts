@@ -1,14 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { checkTable, fixed7, readCalibrationTable, writeCalibrationTable } from '../../src/calibrate/table.js'
 import { QuantError } from '../../src/errors.js'
 import type { Graph } from '../../src/ir/graph.js'
-import { shared } from '../shared.js'
-
-const golden = ['small', 'street_tiny', 'yolo_lite_coco', 'yolov3_tiny_rand'].flatMap((model) =>
-  ['', '_notune'].map((suffix) => shared('golden', model, `${model}_cali_table${suffix}`)),
-)
-const seed = shared('tpu-mlir', 'yolov3_tiny_cali_table.txt')
 
 const graphOf = (...names: string[]): Graph => ({
   name: 'net',
@@ -58,24 +51,6 @@ conv/a:0_Conv 55.6303901 -124.7000000 43.0000000
     const table = readCalibrationTable(text, 't')
     expect(table).toMatchObject({ method: 'mse', samples: 10, tuned: 0 })
     expect(writeCalibrationTable(table)).toBe(text)
-  })
-
-  it.skipIf(golden.includes(undefined))('of the vendor’s tool survives reading and writing byte for byte', () => {
-    expect(golden.length).toBe(8)
-    for (const file of golden) {
-      const text = readFileSync(file!, 'latin1')
-      const table = readCalibrationTable(text, file!)
-      expect(table.samples).toBe(100)
-      expect(table.tuned).toBe(file!.endsWith('_notune') ? 0 : 5)
-      expect(table.thresholds.size).toBeGreaterThan(10)
-      expect(writeCalibrationTable(table)).toBe(text)
-    }
-  })
-
-  it.skipIf(!seed)('of the documented flow has its 35 layers', () => {
-    const { thresholds } = readCalibrationTable(readFileSync(seed!, 'utf8'), seed!)
-    expect(thresholds.size).toBe(35)
-    expect(thresholds.get('input_1')).toEqual({ threshold: 0.9969059, min: 0, max: 1.000008 })
   })
 
   it('may have Windows lines, comments, empty lines and blocks of other kinds behind it', () => {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { validatorSource } from '../../scripts/validator.js'
 import type { Config } from '../../src/config/config.js'
 import { parseConfig } from '../../src/config/load.js'
 import { QuantYamlSchema } from '../../src/config/schema.js'
@@ -12,6 +13,7 @@ test('the published schema is what its source says', () => {
   expect(JSON.parse(top('schemas/quant.schema.json')), 'run `npm run schema`').toEqual(
     JSON.parse(JSON.stringify(QuantYamlSchema)),
   )
+  expect(top('schemas/validate.cjs'), 'run `npm run schema`').toBe(validatorSource(QuantYamlSchema))
 })
 
 interface Schema {
@@ -83,11 +85,13 @@ describe('the example', () => {
       },
       chip: 'bm1684x',
       variants: [
-        { name: 'int8', quantize: 'INT8', mix: undefined },
+        { name: 'int8', quantize: 'INT8', mix: undefined, quantInput: false, quantOutput: false },
         {
           name: 'mix',
           quantize: 'INT8',
           mix: { kind: 'search', mode: 'F32', inputNum: 10, minImprovement: 0.05, maxFloatLayers: 5 },
+          quantInput: false,
+          quantOutput: false,
         },
       ],
       verify: {
@@ -140,11 +144,13 @@ describe('defaults', () => {
       calibration: { dataset: 'pics', inputNum: 0, method: 'kl', percentile: 99.99, tuneNum: 5, table: undefined },
       chip: 'bm1684x',
       variants: [
-        { name: 'int8', quantize: 'INT8', mix: undefined },
+        { name: 'int8', quantize: 'INT8', mix: undefined, quantInput: false, quantOutput: false },
         {
           name: 'mix',
           quantize: 'INT8',
-          mix: { kind: 'search', mode: 'F32', inputNum: 10, minImprovement: 0.05, maxFloatLayers: undefined },
+          mix: { kind: 'search', mode: 'F32', inputNum: 10, minImprovement: 0.05, maxFloatLayers: 8 },
+          quantInput: false,
+          quantOutput: false,
         },
       ],
       verify: { detector: undefined, images: [], validation: undefined, require: [] },

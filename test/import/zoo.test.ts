@@ -1,27 +1,12 @@
 /** Real networks: the numbers onnxruntime gets from the original file, and the names the vendor's importer gives. */
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, describe, expect, it } from 'vitest'
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
 import { type Graph, inputsOf, sizeOf, type Tensor } from '../../src/ir/graph.js'
-import { shared } from '../shared.js'
+import { shared, yolov3Tiny } from '../shared.js'
 import { imported, names, opTypes, relativeError, run, runGraph } from './helper.js'
-
-const temporary = mkdtempSync(join(tmpdir(), 'quant-import-'))
-afterAll(() => rmSync(temporary, { recursive: true }))
 
 const read = (path: string): Uint8Array => new Uint8Array(readFileSync(path))
 const zoo = (name: string): string | undefined => shared('zoo', 'models', `${name}.onnx`)
-
-/** The full-size network is written by a script: 35 MB, the same bytes everywhere. */
-let tiny: Uint8Array | undefined
-function yolov3Tiny(): Uint8Array {
-  const path = join(temporary, 'yolov3_tiny.onnx')
-  if (!tiny) execFileSync('python3', [shared('zoo', 'make_yolov3_tiny.py')!, path])
-  tiny ??= read(path)
-  return tiny
-}
 
 /** x[c][y][x] = ((7c + 3y + 5x) mod 32) * scale + shift */
 function synthetic([, c, h, w]: readonly number[], scale: number, shift: number): Tensor {

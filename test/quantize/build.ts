@@ -1,7 +1,11 @@
 /** Small quantized graphs by hand. */
+
+import { expect } from 'vitest'
 import type { Tensor } from '../../src/ir/graph.js'
-import { openQuantized } from '../../src/quantize/execute.js'
+import { emitQuantized } from '../../src/quantize/emit.js'
+import { exactMatMul, openQuantized } from '../../src/quantize/execute.js'
 import type { QGraph, QNode, QOp, QType, QWeight } from '../../src/quantize/qgraph.js'
+import { openSession } from '../../src/runtime/session.js'
 
 export const i8: QType = { kind: 'i8', scale: 1 }
 export const u8: QType = { kind: 'u8', scale: 1 }
@@ -9,7 +13,10 @@ export const f32: QType = { kind: 'f32' }
 
 export interface Built {
   readonly graph: QGraph
-  /** Runs from stored 8-bit or float values of the given nodes to the stored values of `output`. */
+  /**
+   * Runs from stored 8-bit or float values of the given nodes to the stored values of `output`: as it is executed, and in the form
+   * without integer matrix products, which must give the same.
+   */
   run(feeds: Record<string, Tensor>, output?: string): Promise<Tensor>
 }
 
@@ -37,11 +44,22 @@ export function build(
     graph,
     async run(feeds, output = graph.outputs[0]!) {
       const session = await openQuantized(graph, { outputs: [output] })
-      try {
-        return (await session.run(feeds)).get(output)!
-      } finally {
-        await session.release()
-      }
+      const result = (await session.run(feeds)).get(output)!
+      await session.release()
+      expect(await runPortably(graph, feeds, output)).toEqual(result)
+      return result
     },
   }
 }
+
+async function runPortably(graph: QGraph, feeds: Record<string, Tensor>, output: string): Promise<Tensor> {
+  const { model, inputs, outputs } = emitQuantized(graph, { outputs: [output], integerMatMul: false })
+  const session = await openSession(model, 'test')
+  const results = await session.run(Object.fromEntries([...inputs].map(([name, input]) => [input, feeds[name]!])))
+  await session.release()
+  return results.get(outputs.get(output)!)!
+}
+
+/** Whether a conv of the graph is executed as an integer matrix product here. */
+export const byMatMul = async (graph: QGraph): Promise<boolean> =>
+  Buffer.from(emitQuantized(graph, { integerMatMul: await exactMatMul() }).model).includes('MatMulInteger')

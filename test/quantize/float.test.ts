@@ -3,7 +3,18 @@ import type { Tensor } from '../../src/ir/graph.js'
 import { dequantize } from '../../src/quantize/execute.js'
 import type { QOp, QType, QWeight } from '../../src/quantize/qgraph.js'
 import { build, f32, i8, u8 } from './build.js'
-import { brains, convolve, halves, integers, random, rangeOf, roundAway, toBrain, toHalf } from './reference.js'
+import {
+  brains,
+  convolve,
+  halves,
+  integers,
+  overflowAt,
+  random,
+  rangeOf,
+  roundAway,
+  toBrain,
+  toHalf,
+} from './reference.js'
 
 const vector = (values: Iterable<number>): Tensor => {
   const data = Float32Array.from(values)
@@ -102,6 +113,33 @@ describe('casts', () => {
       const back = await castOf({ kind }, f32, values.length).run({ x: y })
       expect([...back.data]).toEqual([...y.data])
     }
+  })
+
+  it('overflows to infinity half a step above the largest number, and saturates in 8 bit', async () => {
+    const last = { f16: 65504, bf16: (2 - 2 ** -7) * 2 ** 127 } as const
+    for (const kind of ['f16', 'bf16'] as const) {
+      const limit = Math.fround(overflowAt[kind])
+      const below = new Float32Array(Uint32Array.of(new Uint32Array(Float32Array.of(limit).buffer)[0]! - 1).buffer)[0]!
+      const x = vector([limit, below, -limit, -below, Infinity, -Infinity, Number.MAX_VALUE])
+      const y = await castOf(f32, { kind }, 7).run({ x })
+      const most = last[kind]
+      expect([...y.data]).toEqual([Infinity, most, -Infinity, -most, Infinity, -Infinity, Infinity])
+      for (const [to, low, high] of [
+        ['i8', -128, 127],
+        ['u8', 0, 255],
+      ] as const) {
+        const stored = await castOf({ kind }, { kind: to, scale: 0.5 }, 7).run({ x: y })
+        expect([...stored.data]).toEqual([high, high, low, low, high, low, high])
+      }
+    }
+  })
+
+  it('makes 0 of what is no number, as the chip does', async () => {
+    for (const kind of ['f32', 'f16', 'bf16'] as const)
+      for (const to of ['i8', 'u8'] as const) {
+        const y = await castOf({ kind }, { kind: to, scale: 0.5 }, 3).run({ x: vector([NaN, 1, NaN]) })
+        expect(Array.from(y.data, (v) => v + 0)).toEqual([0, 2, 0])
+      }
   })
 
   it('leaves 8 bit alone between signed and unsigned', async () => {

@@ -273,6 +273,79 @@ describe('other layers', () => {
     expect(warnings).toMatchObject([{ about: 'c' }])
   })
 
+  it('biases leave room for the largest products: no input can bring the sum out of int32', () => {
+    // Weights of +-127 over 2 channels: the products of a signed operand reach 2 * 127 * 128.
+    const wide = { w: weight([2, 2, 1, 1], 1, -1), b: weight([2], 3e9, -3e9) }
+    for (const [input, largest] of [
+      ['x', 128],
+      ['+x', 255],
+    ] as const) {
+      const graph = graphOf([x, ['c', conv1, ['x', 'w', 'b']]], wide)
+      const warnings: Warning[] = []
+      const quantized = lower(graph, thresholdsOf({ [input]: 1, c: 1 }), int8, (warning) => warnings.push(warning))
+      const room = 2 ** 31 - 1 - 2 * 127 * largest
+      expect([...quantized.weights.get('c_bias_int32')!.data]).toEqual([room, -room])
+      expect(warnings[0]!.message).toBe('2 biases do not fit the 32-bit sums at the scale of the operand: clamped')
+    }
+  })
+
+  it('a layer whose products alone can leave int32 is refused: the chip would wrap around', () => {
+    // 132105 weights of 127 times 128 are just beyond 2^31.
+    for (const [n, refused] of [
+      [132_103, false],
+      [132_105, true],
+    ] as const)
+      for (const transposed of [false, true]) {
+        const graph = graphOf(
+          [
+            ['x', { type: 'Input' }, [], [1, n]],
+            ['f', { ...none, type: 'MatMul', rightTranspose: transposed }, ['x', 'w'], [1, 2]],
+          ],
+          { w: weight(transposed ? [2, n] : [n, 2], 1) },
+        )
+        const act = () => lower(graph, thresholdsOf({ x: 1, f: 1 }), int8)
+        if (refused) expect(act).toThrow('the sums of f can leave the 32 bits of the chip’s accumulator')
+        else expect(act).not.toThrow()
+      }
+    const deep = { w: weight([1, 132_105, 1, 1], 1, -1), b: weight([1], 0) }
+    const graph = graphOf(
+      [
+        ['x', { type: 'Input' }, [], [1, 132_105, 1, 1]],
+        ['c', conv1, ['x', 'w', 'b'], [1, 1, 1, 1]],
+      ],
+      deep,
+    )
+    expect(() => lower(graph, thresholdsOf({ x: 1, c: 1 }), int8)).toThrow(QuantError)
+    expect(() => lower(graph, undefined, () => 'F16')).not.toThrow()
+  })
+
+  it('every entry of a table is the nearest step to the function, for signed and unsigned', () => {
+    const exact = {
+      Sigmoid: (v: number): number => 0.5 + 0.5 * Math.tanh(v / 2),
+      SiLU: (v: number): number => v * (0.5 + 0.5 * Math.tanh(v / 2)),
+    }
+    for (const type of ['Sigmoid', 'SiLU'] as const)
+      for (const from of ['x', '+x'])
+        for (const to of ['g', '+g'])
+          for (const [wide, high] of [
+            [0.5, 0.3],
+            [8, 1],
+            [60, 59],
+          ] as const) {
+            const graph = graphOf([x, ['g', { type }, ['x']]])
+            const quantized = lower(graph, thresholdsOf({ [from]: wide, [to]: high }), int8)
+            const [operand, result] = [quantized.nodes[1]!.type, quantized.nodes[2]!.type]
+            if (!('scale' in operand && 'scale' in result)) throw new Error('not in 8 bit')
+            const table = quantized.weights.get('g_table')!.data
+            const [least, most] = result.kind === 'i8' ? [-128, 127] : [0, 255]
+            for (let stored = 0; stored < 256; stored++) {
+              const v = (operand.kind === 'i8' && stored > 127 ? stored - 256 : stored) * operand.scale
+              const steps = Math.min(most, Math.max(least, exact[type](v) / result.scale))
+              expect(Math.abs(table[stored]! - steps)).toBeLessThanOrEqual(0.5 + 1e-9)
+            }
+          }
+  })
+
   it('weights that are no numbers are named', () => {
     const graph = graphOf([x, ['c', conv1, ['x', 'w']]], { w: weight([2, 2, 1, 1], 1, NaN) })
     expect(() => lower(graph, thresholdsOf({ x: 1, c: 1 }), int8)).toThrow('a weight of c is NaN')

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Graph, Op, Tensor } from '../../src/ir/graph.js'
-import { candidateLayers } from '../../src/search/candidates.js'
+import { candidateLayers, runs, withMoves } from '../../src/search/candidates.js'
 import { meanLoss, sqnr, sqnrLoss } from '../../src/search/loss.js'
 
 const tensor = (...data: number[]): Tensor => ({ shape: [data.length], data: Float32Array.from(data) })
@@ -86,5 +86,65 @@ describe('candidates', () => {
     const nodes = ops.map((op, i) => ({ name: `${i}_${op.type}`, op, inputs: [], shape: [1] }))
     const graph: Graph = { name: 'net', nodes, weights: new Map(), outputs: [] }
     expect(candidateLayers(graph)).toEqual(['1_Sigmoid', '5_Concat', '8_LeakyRelu', '11_Relu'])
+  })
+})
+
+describe('islands', () => {
+  // x - conv1 - leaky1 - pool - conv2 - leaky2 -+- conv3 - permute (output)
+  //                                             +- up - conv4 - reshape - slice (output)
+  const plain = { relu: false, reluLimit: -1 }
+  const conv = {
+    type: 'Conv',
+    kernel: [1, 1],
+    strides: [1, 1],
+    dilations: [1, 1],
+    pads: [0, 0, 0, 0],
+    group: 1,
+    ...plain,
+  } as const
+  const rows: [string, Op, string][] = [
+    ['conv1', conv, 'x'],
+    ['leaky1', { type: 'LeakyRelu', alpha: 0.1 }, 'conv1'],
+    ['pool', { type: 'MaxPool', kernel: [2, 2], strides: [2, 2], pads: [0, 0, 0, 0] }, 'leaky1'],
+    ['conv2', conv, 'pool'],
+    ['leaky2', { type: 'LeakyRelu', alpha: 0.1 }, 'conv2'],
+    ['conv3', conv, 'leaky2'],
+    ['permute', { type: 'Permute', order: [0] }, 'conv3'],
+    ['up', { type: 'Upsample', scaleH: 2, scaleW: 2 }, 'leaky2'],
+    ['conv4', conv, 'up'],
+    ['reshape', { type: 'Reshape' }, 'conv4'],
+    ['slice', { type: 'Slice', offsets: [0], steps: [1], ends: [1] }, 'reshape'],
+  ]
+  const graph: Graph = {
+    name: 'net',
+    nodes: [
+      { name: 'x', op: { type: 'Input' }, inputs: [], shape: [1] },
+      ...rows.map(([name, op, from]) => ({ name, op, inputs: [from], shape: [1] })),
+    ],
+    weights: new Map(),
+    outputs: ['permute', 'slice'],
+  }
+
+  it('are runs of two to four along edges that nobody else reads, and single layers that reach an output', () => {
+    expect(runs(graph).map((run) => run.join(' '))).toEqual([
+      'conv1 leaky1',
+      'conv1 leaky1 conv2',
+      'conv1 leaky1 conv2 leaky2',
+      'leaky1 conv2',
+      'leaky1 conv2 leaky2',
+      'conv2 leaky2',
+      'conv3',
+      'conv4',
+    ])
+  })
+
+  it('take along what moves data between their layers, or from them to an output, and nothing else', () => {
+    expect(withMoves(graph, ['conv1', 'leaky1'])).toEqual(['conv1', 'leaky1'])
+    expect(withMoves(graph, ['conv2', 'leaky1'])).toEqual(['leaky1', 'pool', 'conv2'])
+    expect(withMoves(graph, ['conv4'])).toEqual(['conv4', 'reshape', 'slice'])
+    expect(withMoves(graph, ['leaky2', 'conv4'])).toEqual(['leaky2', 'up', 'conv4', 'reshape', 'slice'])
+    expect(withMoves(graph, ['leaky2', 'conv3'])).toEqual(['leaky2', 'conv3', 'permute'])
+    // A move without its neighbours has nothing to do in float.
+    expect(withMoves(graph, ['pool', 'conv2', 'up'])).toEqual(['conv2'])
   })
 })

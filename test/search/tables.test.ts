@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { QuantError } from '../../src/errors.js'
 import type { Graph } from '../../src/ir/graph.js'
@@ -6,12 +5,6 @@ import type { SearchHeader } from '../../src/search/header.js'
 import { rankLosses, readLossTable, writeLossTable } from '../../src/search/losstable.js'
 import { checkQtable, readQtable, writeQtable } from '../../src/search/qtable.js'
 import { parseRepr, repr } from '../../src/search/repr.js'
-import { improvement, selectLayers } from '../../src/search/select.js'
-import { shared } from '../shared.js'
-
-const models = ['small', 'street_tiny', 'yolo_lite_coco', 'yolov3_tiny_rand']
-const present = models.every((model) => shared('golden', model, 'full_loss_table.txt'))
-const read = (...path: string[]): string => readFileSync(shared('golden', ...path)!, 'utf8')
 
 const header: SearchHeader = { samples: 10, int8Loss: -17.25, chip: 'bm1684x', mixMode: 'F32' }
 
@@ -81,19 +74,6 @@ describe('the loss table', () => {
     expect(names.join('')).toBe('dabce')
   })
 
-  it.skipIf(!present)('of the vendor’s tool survives reading and writing byte for byte', () => {
-    for (const model of models) {
-      const text = read(model, 'full_loss_table.txt')
-      const { header: found, losses: rows } = readLossTable(text, model)
-      expect(rows.length).toBeGreaterThan(8)
-      expect(writeLossTable(found as SearchHeader, rows, 'historical')).toBe(text)
-      // The other way round, the same rows.
-      const ours = readLossTable(writeLossTable(found as SearchHeader, rows), model).losses
-      expect(ours[0]!.loss).toBe(Math.min(...rows.map(({ loss }) => loss)))
-      expect(rankLosses(ours, 'historical')).toEqual(rows)
-    }
-  })
-
   it('names the line that is no row', () => {
     const error = failure(() => readLossTable('###\nNo.0   : Layer: a \t\t\tCos: 0.999\n', 'loss.txt'))
     expect(error.place).toMatchObject({ file: 'loss.txt', line: 2, column: 1 })
@@ -107,15 +87,6 @@ describe('the quantize table', () => {
     expect(writeQtable(header, new Map([['a_Conv', 'F32']]))).toBe(
       '# sample number: 10\n# all int8 loss: -17.25\n# chip: bm1684x  mix_mode: F32\n###\n# op_name   quantize_mode\na_Conv F32\n',
     )
-  })
-
-  it.skipIf(!present)('of the vendor’s tool survives reading and writing byte for byte', () => {
-    for (const model of models) {
-      const text = read(model, `${model}_qtable`)
-      const { modes } = readQtable(text, model)
-      expect(modes.size).toBeGreaterThan(0)
-      expect(writeQtable(readLossTable(text.replace(/^[^#].*$/gm, ''), model).header as SearchHeader, modes)).toBe(text)
-    }
   })
 
   it('takes any white space and case, Windows lines, and the later of two lines', () => {
@@ -149,46 +120,5 @@ describe('the quantize table', () => {
     expect(error.more.map(({ message }) => message)).toEqual([
       'the quantize table names a layer that the model has not: xyz',
     ])
-  })
-})
-
-describe('choosing layers', () => {
-  const losses = [
-    { layer: 'worse', loss: -17 },
-    { layer: 'same', loss: -20 },
-    { layer: 'little', loss: -20.5 },
-    { layer: 'good', loss: -22 },
-    { layer: 'best', loss: -25 },
-    { layer: 'as good', loss: -22 },
-    { layer: 'broken', loss: NaN },
-  ]
-  const select = (minImprovement: number, maxLayers?: number) =>
-    selectLayers({ int8Loss: -20, losses, minImprovement, maxLayers })
-
-  it('takes those that improve by the fraction asked for, best first', () => {
-    expect(select(0.1)).toEqual(['best', 'good', 'as good'])
-    expect(select(0.1001)).toEqual(['best'])
-    expect(select(0.9)).toEqual([])
-    expect(select(0.1, 2)).toEqual(['best', 'good'])
-    expect(select(0.1, 0)).toEqual([])
-  })
-
-  it('never takes one that changes nothing or harms', () => {
-    expect(select(0)).toEqual(['best', 'good', 'as good', 'little'])
-  })
-
-  it('copes with a perfect, a useless and a broken INT8 network', () => {
-    expect(selectLayers({ int8Loss: -Infinity, losses, minImprovement: 0 })).toEqual([])
-    expect(selectLayers({ int8Loss: Infinity, losses, minImprovement: 0.5 })).toHaveLength(6)
-    expect(selectLayers({ int8Loss: 0, losses, minImprovement: 0.5 })).toHaveLength(6)
-    expect(improvement(2, 1)).toBe(0.5)
-  })
-
-  it.skipIf(!present)('would not have chosen what the vendor’s tool did', () => {
-    const { header: found, losses: rows } = readLossTable(read('street_tiny', 'full_loss_table.txt'), 't')
-    const [theirs] = [...readQtable(read('street_tiny', 'street_tiny_qtable'), 'q').modes.keys()]
-    const ours = selectLayers({ int8Loss: found.int8Loss!, losses: rows, minImprovement: 0.02 })
-    expect(ours).toEqual(['convolution_output12_Conv'])
-    expect(improvement(found.int8Loss!, rows.find(({ layer }) => layer === theirs)!.loss)).toBeLessThan(0)
   })
 })

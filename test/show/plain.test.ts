@@ -79,13 +79,13 @@ test('as JSON it is the events, one per line, without stack traces', () => {
 })
 
 /** What a reporter writes for one event tells which one it is. */
-function chosen(options: { json?: boolean; isTTY?: boolean; env?: Record<string, string> }): string {
+async function chosen(options: { json?: boolean; isTTY?: boolean; env?: Record<string, string> }): Promise<string> {
   let text = ''
   const write = (piece: string) => {
     text += piece
   }
   const stream = { write, isTTY: options.isTTY ?? true, columns: 80, rows: 24 }
-  const reporter = chooseReporter({ json: options.json ?? false, stream, env: options.env ?? {} })
+  const reporter = await chooseReporter({ json: options.json ?? false, stream, env: options.env ?? {} })
   reporter({ type: 'blocked', stage: 'a', by: 'b' })
   reporter.stop()
   if (text.startsWith('{')) return 'json'
@@ -106,6 +106,6 @@ test.each([
   ['FORCE_COLOR=0', { env: { FORCE_COLOR: '0' } }, 'live'],
   ['both', { env: { NO_COLOR: '1', FORCE_COLOR: '1' } }, 'live'],
   ['--json in a terminal', { json: true }, 'json'],
-])('%s', (_, options, expected) => {
-  expect(chosen(options)).toBe(expected)
+])('%s', async (_, options, expected) => {
+  expect(await chosen(options)).toBe(expected)
 })

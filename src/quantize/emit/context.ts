@@ -1,4 +1,4 @@
-import type { AttributeValue } from '../../ir/onnx/builder.js'
+import type { AttributeValue, InitializerData } from '../../ir/onnx/builder.js'
 import type { QNode, QOp, QType, QWeight } from '../qgraph.js'
 
 /** What the emitters of single nodes need; every value is a float32 tensor of what the node stores. */
@@ -13,7 +13,9 @@ export interface Emission {
   /** One ONNX node; returns its result. Empty strings are absent operands. */
   step(type: string, inputs: readonly string[], attributes?: Record<string, AttributeValue>): string
   /** An initializer; a scalar without a shape. */
-  constant(data: Float32Array | Float64Array | BigInt64Array, shape?: readonly number[]): string
+  constant(data: InitializerData, shape?: readonly number[]): string
+  /** Whether MatMulInteger is exact on this processor. */
+  readonly integerMatMul: boolean
 }
 
 export type Range = readonly [low: number, high: number]

@@ -2,14 +2,19 @@ import { DataType } from '../../ir/onnx/builder.js'
 import type { QWeight } from '../qgraph.js'
 import type { IntType } from '../rounding.js'
 import { type Emission, type Emit, int64, type NodeOf } from './context.js'
+import { accumulateByMatMul, suitsMatMul } from './matmul.js'
 import { clampRange, requantDouble } from './requant.js'
 import { exactBelow, reach, split } from './sum.js'
 
-/** 8-bit convolution as a float32 one on whole numbers. */
+/** 8-bit convolution as a product of integer matrices, or as a float32 one on whole numbers. */
 export const emitConv: Emit<'ConvInt'> = (emission, node) => {
   const { op } = node
   const requants = op.multipliers.map((multiplier, channel) => ({ multiplier, shift: op.shifts[channel]! }))
-  return requantDouble(emission, accumulate(emission, node), requants, clampRange(node.type as IntType, op.relu))
+  const sums =
+    emission.integerMatMul && suitsMatMul(emission, node)
+      ? emission.step('Cast', [accumulateByMatMul(emission, node)], { to: DataType.DOUBLE })
+      : accumulate(emission, node)
+  return requantDouble(emission, sums, requants, clampRange(node.type as IntType, op.relu))
 }
 
 /** The accumulators, double. */

@@ -2,8 +2,9 @@
 
 import type { Relu } from '../../ir/graph.js'
 import { DataType, float } from '../../ir/onnx/builder.js'
-import { type FloatKind, isInt, roundTo } from '../rounding.js'
-import { type Emission, type Emit, float32, int64, type NodeOf } from './context.js'
+import { type FloatKind, intRange, isInt, roundTo } from '../rounding.js'
+import { type Emission, type Emit, float32, float64, int64, type NodeOf } from './context.js'
+import { clip, ROUNDER } from './requant.js'
 
 type FloatOp =
   | 'Conv'
@@ -100,15 +101,12 @@ export const emitCast: Emit<'Cast'> = (emission, { inputs, type }) => {
   const wide = step('Cast', [x], { to: DataType.DOUBLE })
   const product = step('Mul', [wide, emission.constant(Float64Array.of(reciprocal))])
   const scaled = store(emission, step('Cast', [product], { to: DataType.FLOAT }), from.kind)
-  const exact = step('Cast', [scaled], { to: DataType.DOUBLE })
-  const half = step('Mul', [step('Sign', [exact]), emission.constant(Float64Array.of(0.5))])
-  // Away from zero: the half is added on the value's own side, and the cast drops the fraction. It would wrap, hence the clip.
-  const [low, high] = type.kind === 'i8' ? [-128.9, 127.9] : [0, 255.9]
-  const clipped = step('Clip', [
-    step('Add', [exact, half]),
-    emission.constant(Float64Array.of(low)),
-    emission.constant(Float64Array.of(high)),
-  ])
-  const whole = step('Cast', [clipped], { to: type.kind === 'i8' ? DataType.INT8 : DataType.UINT8 })
-  return step('Cast', [whole], { to: DataType.FLOAT })
+  // Half away from zero: a trifle further from 0, ties are none any more. It is less than the distance of float32 numbers, and
+  // not less than what a double can hold beside the rounder. Negated, as onnxruntime drops a factor that is nearly 1.
+  const nudged = step('Mul', [step('Cast', [scaled], { to: DataType.DOUBLE }), float64(emission, -1 - 2 ** -28)])
+  const rounded = step('Cast', [step('Sub', [float64(emission, ROUNDER), nudged])], { to: DataType.FLOAT })
+  const whole = clip(emission, step('Sub', [rounded, float32(emission, ROUNDER)]), intRange(type.kind))
+  // The cast makes 0 of what is no number.
+  const byte = step('Cast', [whole], { to: type.kind === 'i8' ? DataType.INT8 : DataType.UINT8 })
+  return step('Cast', [byte], { to: DataType.FLOAT })
 }

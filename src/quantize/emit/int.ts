@@ -1,21 +1,28 @@
 /** 8-bit layers other than conv, on float32 tensors of whole numbers. */
-import { DataType } from '../../ir/onnx/builder.js'
+import { DataType, float } from '../../ir/onnx/builder.js'
+import type { QWeightData } from '../qgraph.js'
 import type { IntType } from '../rounding.js'
 import { type Emission, type Emit, float32, int64, type Range } from './context.js'
-import { clampRange, clip, requantDouble, requantFloat, shiftFloat } from './requant.js'
+import { clampRange, clip, requantDouble, requantFloat, roundEven, roundsAlike, shiftFloat } from './requant.js'
 import { exactBelow, reach, split } from './sum.js'
 
 const largest = ([low, high]: Range): number => Math.max(-low, high)
 
 const toDouble = (emission: Emission, value: string): string => emission.step('Cast', [value], { to: DataType.DOUBLE })
 
-/** An operand that is a value or a constant, with its largest magnitude. */
-function operand(emission: Emission, name: string): { value: string; bound: number } {
-  let bound = 0
+/** An operand that is a value or a constant, with what it can be. */
+function operand(emission: Emission, name: string): { value: string; range: Range } {
   const weight = emission.weightOf(name)
-  if (weight === undefined) bound = largest(emission.rangeOf(name))
-  else for (const w of weight.data) bound = Math.max(bound, Math.abs(w))
-  return { value: emission.value(name), bound }
+  return { value: emission.value(name), range: weight === undefined ? emission.rangeOf(name) : extrema(weight.data) }
+}
+
+function extrema(data: QWeightData): Range {
+  let [low, high] = [0, 0]
+  for (const w of data) {
+    low = Math.min(low, w)
+    high = Math.max(high, w)
+  }
+  return [low, high]
 }
 
 export const emitMatMul: Emit<'MatMulInt'> = (emission, { op, inputs, name, type, shape }) => {
@@ -49,13 +56,16 @@ export const emitMatMul: Emit<'MatMulInt'> = (emission, { op, inputs, name, type
 }
 
 export const emitLeakyRelu: Emit<'LeakyReluInt'> = (emission, { op, inputs, type }) => {
-  const { value, bound } = operand(emission, inputs[0]!)
+  const value = emission.value(inputs[0]!)
+  const [low] = emission.rangeOf(inputs[0]!)
   const slope = op.requant.multiplier * 2 ** -op.requant.shift
-  // With a slope in [0, 1] the rounded product lies between 0 and x, so the larger one is the result.
-  if (slope >= 0 && slope <= 1) return emission.step('Max', [value, shiftFloat(emission, value, op.requant)])
+  // A trifle less steep, ties go up as they should. Where the slope is at most 1, nothing below 0 can need clamping.
+  for (const alpha of [slope, slope * (1 - 2 ** -18)])
+    if (slope >= 0 && slope <= 1 && roundsAlike(op.requant, alpha, [Math.min(low, 0), 0]))
+      return roundEven(emission, emission.step('LeakyRelu', [value], { alpha: float(Math.fround(alpha)) }))
   const zero = float32(emission, 0)
   const negative = emission.step('Min', [value, zero])
-  const below = requantFloat(emission, negative, bound, op.requant, clampRange(type as IntType, false))
+  const below = requantFloat(emission, negative, [Math.min(low, 0), 0], op.requant, clampRange(type as IntType, false))
   return emission.step('Add', [emission.step('Max', [value, zero]), below])
 }
 
@@ -64,24 +74,26 @@ export const emitRelu: Emit<'ReluInt'> = (emission, { inputs, type }) =>
 
 /** Every operand is rounded by itself; nothing is clamped before the sum. */
 export const emitAdd: Emit<'AddInt'> = (emission, { op, inputs, type }) => {
-  const terms = inputs.map((input, i) => shiftFloat(emission, emission.value(input), op.requants[i]!))
+  const terms = inputs.map((input, i) =>
+    shiftFloat(emission, emission.value(input), op.requants[i]!, operand(emission, input).range),
+  )
   const sum = terms.reduce((a, b) => emission.step('Add', [a, b]))
   return clip(emission, sum, clampRange(type as IntType, op.relu))
 }
 
 export const emitMul: Emit<'MulInt'> = (emission, { op, inputs, type }) => {
   const operands = inputs.map((input) => operand(emission, input))
-  const bound = operands.reduce((product, o) => product * o.bound, 1)
+  const bound = operands.reduce((product, o) => product * largest(o.range), 1)
   const range = clampRange(type as IntType, op.relu)
   const product = (values: string[]): string => values.reduce((a, b) => emission.step('Mul', [a, b]))
   const values = operands.map((o) => o.value)
-  if (bound <= exactBelow) return requantFloat(emission, product(values), bound, op.requant, range)
+  if (bound <= exactBelow) return requantFloat(emission, product(values), [-bound, bound], op.requant, range)
   return requantDouble(emission, product(values.map((value) => toDouble(emission, value))), [op.requant], range)
 }
 
 export const emitMulShift: Emit<'MulShift'> = (emission, { op, inputs, type }) => {
-  const { value, bound } = operand(emission, inputs[0]!)
-  return requantFloat(emission, value, bound, op.requant, clampRange(type as IntType, false))
+  const { value, range } = operand(emission, inputs[0]!)
+  return requantFloat(emission, value, range, op.requant, clampRange(type as IntType, false))
 }
 
 /**
@@ -112,6 +124,6 @@ export const emitAvgPool: Emit<'AvgPoolInt'> = (emission, { op, inputs, shape, t
   const ones = emission.constant(new Float32Array(channels * kernel[0] * kernel[1]).fill(1), [channels, 1, ...kernel])
   const sum = emission.step('Conv', [x, ones], { kernel_shape: kernel, strides, pads, group: channels })
   const bound = largest(emission.rangeOf(inputs[0]!)) * kernel[0] * kernel[1]
-  const y = requantFloat(emission, sum, bound, op.requant, range)
+  const y = requantFloat(emission, sum, [-bound, bound], op.requant, range)
   return op.keepDims ? y : emission.step('Reshape', [y, int64(emission, shape)])
 }

@@ -1,9 +1,14 @@
-/** Filters, biases and constants in 8 bit. */
+/**
+ * Filters, biases and constants in 8 bit.
+ *
+ * The chip's accumulator has 32 bits and wraps around. Here it is made sure that it never does, whatever the network input: a
+ * bias is clamped to what the largest possible products leave it, and a filter whose products alone could leave 32 bits is refused.
+ */
 import { QuantError } from '../../errors.js'
 import type { Weight } from '../../ir/graph.js'
 import { scaleAndShift } from '../multiplier.js'
 import type { QWeight, Requant } from '../qgraph.js'
-import { clamp, type IntKind, intRange, roundHalfAway } from '../rounding.js'
+import { clamp, type IntKind, type IntType, intRange, roundHalfAway } from '../rounding.js'
 
 /** Below this a channel's weights are taken as this large; the vendor's constant, a float32. */
 const smallestScale = Math.fround(1e-5)
@@ -13,7 +18,7 @@ export interface IntFilter {
   readonly bias: Int32Array | undefined
   /** One per output channel of a conv, one for a fully connected layer. */
   readonly requants: readonly Requant[]
-  /** Biases that do not fit int32 and were clamped. */
+  /** Biases that had no room in the accumulator and were clamped. */
   readonly clamped: number
 }
 
@@ -21,21 +26,22 @@ export interface IntFilter {
  * Per output channel: scale = max|w| / 127, or / 255 for a filter without negative values and without bias.
  * @param filter [oc, ...]
  * @param bias [oc]
- * @param input scale of the operand
+ * @param input of the operand
  * @param output scale of the result
+ * @throws QuantError 'model' when the products of one channel can leave 32 bits.
  */
 export function convFilter(
   name: string,
   filter: Weight,
   bias: Weight | undefined,
-  input: number,
+  input: IntType,
   output: number,
 ): IntFilter {
-  const { kind, data, scales } = channels(name, filter, bias !== undefined)
+  const { kind, data, scales, magnitudes } = channels(name, filter, bias !== undefined)
   return {
     filter: { shape: filter.shape, data, kind },
-    requants: scales.map((scale) => scaleAndShift((scale * input) / output, 32)),
-    ...intBias(name, bias, (channel) => scales[channel]! * input),
+    requants: scales.map((scale) => scaleAndShift((scale * input.scale) / output, 32)),
+    ...intBias(name, bias, roomFor(name, magnitudes, input), (channel) => scales[channel]! * input.scale),
   }
 }
 
@@ -43,6 +49,8 @@ interface Channels {
   readonly kind: IntKind
   readonly data: Int8Array | Uint8Array
   readonly scales: readonly number[]
+  /** Sum of |w| over what one output channel reads. */
+  readonly magnitudes: readonly number[]
 }
 
 /** Kept as long as the weights are: a search lowers the same network for every candidate. */
@@ -60,33 +68,46 @@ function quantizeChannels(name: string, filter: Weight, biased: boolean): Channe
   const kind: IntKind = extrema(name, filter).low < 0 || biased ? 'i8' : 'u8'
   const data = kind === 'i8' ? new Int8Array(filter.data.length) : new Uint8Array(filter.data.length)
   const size = filter.data.length / filter.shape[0]!
+  const magnitudes: number[] = []
   const scales = Array.from({ length: filter.shape[0]! }, (_, channel) => {
     const part = filter.data.subarray(channel * size, (channel + 1) * size)
     let largest = 0
     for (const w of part) largest = Math.max(largest, Math.abs(w))
     const scale = Math.max(Math.fround(largest / intRange(kind)[1]), smallestScale)
-    quantize(part, scale, kind, data.subarray(channel * size))
+    const stored = data.subarray(channel * size, (channel + 1) * size)
+    quantize(part, scale, kind, stored)
+    magnitudes.push(magnitude(stored))
     return scale
   })
-  return { kind, data, scales }
+  return { kind, data, scales, magnitudes }
 }
 
-/** One scale for the whole matrix, max|w| / 127, always signed. */
+/**
+ * One scale for the whole matrix, max|w| / 127, always signed.
+ * @param filter [k, n], or [n, k] when `transposed`
+ * @param bias [n]
+ * @throws QuantError 'model' when the products of one result can leave 32 bits.
+ */
 export function matmulFilter(
   name: string,
   filter: Weight,
   bias: Weight | undefined,
-  input: number,
+  transposed: boolean,
+  input: IntType,
   output: number,
 ): IntFilter {
   const { low, high } = extrema(name, filter)
   const scale = Math.max(-low, high) / 127 || smallestScale
   const data = new Int8Array(filter.data.length)
   quantize(filter.data, scale, 'i8', data)
+  const [rows, columns] = filter.shape as [number, number]
+  const magnitudes = transposed
+    ? Array.from({ length: rows }, (_, n) => magnitude(data.subarray(n * columns, (n + 1) * columns)))
+    : Array.from({ length: columns }, (_, n) => magnitude(data, n, columns))
   return {
     filter: { shape: filter.shape, data, kind: 'i8' },
-    requants: [scaleAndShift((input * scale) / output, 32)],
-    ...intBias(name, bias, () => scale * input),
+    requants: [scaleAndShift((input.scale * scale) / output, 32)],
+    ...intBias(name, bias, roomFor(name, magnitudes, input), () => scale * input.scale),
   }
 }
 
@@ -108,11 +129,29 @@ function quantize(from: Float32Array, scale: number, kind: IntKind, into: Int8Ar
   for (let i = 0; i < from.length; i++) into[i] = clamp(roundHalfAway(from[i]! / scale), low, high)
 }
 
-function intBias(name: string, bias: Weight | undefined, scale: (channel: number) => number) {
+function magnitude(data: Int8Array | Uint8Array, from = 0, stride = 1): number {
+  let sum = 0
+  for (let i = from; i < data.length; i += stride) sum += Math.abs(data[i]!)
+  return sum
+}
+
+/** Per channel, how large a bias may be so that no input can bring the sum out of int32. */
+function roomFor(name: string, magnitudes: readonly number[], { kind }: IntType): number[] {
+  const largest = kind === 'i8' ? 128 : 255
+  return magnitudes.map((sum) => {
+    const room = 2 ** 31 - 1 - sum * largest
+    if (room >= 0) return room
+    throw new QuantError('model', `the sums of ${name} can leave the 32 bits of the chip’s accumulator`, {
+      hint: 'compute the layer in another precision',
+    })
+  })
+}
+
+function intBias(name: string, bias: Weight | undefined, room: readonly number[], scale: (channel: number) => number) {
   if (bias === undefined) return { bias: undefined, clamped: 0 }
   extrema(name, bias)
   const exact = Array.from(bias.data, (b, channel) => roundHalfAway(b / scale(channel)))
-  const fitting = exact.map((b) => clamp(b, -(2 ** 31), 2 ** 31 - 1))
+  const fitting = exact.map((b, channel) => clamp(b, -room[channel]!, room[channel]!))
   return { bias: Int32Array.from(fitting), clamped: exact.filter((b, i) => b !== fitting[i]).length }
 }
 

@@ -39,7 +39,7 @@ function intOp(lowering: Lowering, node: Node, type: IntType, warn: (warning: Wa
     case 'MatMul': {
       const x = operand(0)
       const [filter, bias] = constants(lowering, node)
-      const ints = matmulFilter(name, filter, bias, x.type.scale, type.scale)
+      const ints = matmulFilter(name, filter, bias, op.rightTranspose, x.type, type.scale)
       const inputs = [x.name, lowering.weight(`${name}_filter_int8`, ints.filter)]
       inputs.push(...storeBias(lowering, name, ints, (n) => [n], warn))
       const { relu, rightTranspose } = op
@@ -99,7 +99,7 @@ function convOperands(
 ) {
   const x = lowering.int(node.inputs[0]!, node.name)
   const [filter, bias] = constants(lowering, node)
-  const ints = convFilter(node.name, { ...filter, shape: shape ?? filter.shape }, bias, x.type.scale, type.scale)
+  const ints = convFilter(node.name, { ...filter, shape: shape ?? filter.shape }, bias, x.type, type.scale)
   const inputs = [x.name, lowering.weight(`${node.name}_filter_${ints.filter.kind}`, ints.filter)]
   inputs.push(...storeBias(lowering, node.name, ints, (n) => [1, n, 1, 1], warn))
   return {
@@ -123,7 +123,7 @@ function storeBias(
 ): string[] {
   if (bias === undefined) return []
   if (clamped > 0)
-    warn({ about: name, message: `${clamped} biases do not fit 32 bits at the scale of the operand: clamped` })
+    warn({ about: name, message: `${clamped} biases do not fit the 32-bit sums at the scale of the operand: clamped` })
   return [lowering.weight(`${name}_bias_int32`, { shape: shape(bias.length), data: bias, kind: 'i32' })]
 }
 

@@ -47,13 +47,13 @@ export function loadWeight(kind: Kind, stored: NpyData): QWeightData | undefined
 const float = new Float32Array(1)
 const bits = new Uint32Array(float.buffer)
 
-function floatBits(value: number): number {
+export function floatBits(value: number): number {
   float[0] = value
   return bits[0]!
 }
 
-/** Of a value that float16 holds exactly. */
-function halfBits(value: number): number {
+/** The bits of a value that float16 holds exactly. */
+export function halfBits(value: number): number {
   const wide = floatBits(value)
   const sign = (wide >>> 16) & 0x8000
   const size = Math.abs(value)

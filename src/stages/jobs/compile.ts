@@ -1,3 +1,6 @@
+import { writeBmodel } from '../../bm1684x/bmodel/write.js'
+import { generate } from '../../bm1684x/codegen/generate.js'
+import { estimate } from '../../bm1684x/timing/simulate.js'
 import { checkTable, readCalibrationTable } from '../../calibrate/table.js'
 import type { Thresholds } from '../../calibrate/threshold.js'
 import * as disk from '../../disk.js'
@@ -8,6 +11,7 @@ import { describeFallbacks, lower } from '../../quantize/lower.js'
 import type { Precision } from '../../quantize/qgraph.js'
 import { tpuWeights, writeTpu } from '../../quantize/tpu/write.js'
 import { checkQtable, readQtable } from '../../search/qtable.js'
+import { estimateRecord } from '../estimate.js'
 import { type GraphFiles, loadGraph } from './load.js'
 
 /** Thresholds of a table file that fits the graph. */
@@ -17,7 +21,7 @@ export function loadThresholds(graph: Graph, file: string): Thresholds {
   return table.thresholds
 }
 
-/** Graph + thresholds + precisions -> NAME_VARIANT_tpu.mlir and its weights. */
+/** Graph + thresholds + precisions -> the quantized graph (NAME_VARIANT_tpu.mlir and its weights), NAME_VARIANT.bmodel, and what it will take. */
 export async function compileVariant(args: {
   graph: GraphFiles
   table: string | undefined
@@ -26,7 +30,11 @@ export async function compileVariant(args: {
   mlir: string
   weights: string
   weightFile: string
-}): Promise<{ floatLayers: number; warnings: Warning[] }> {
+  quantInput: boolean
+  quantOutput: boolean
+  bmodel: string
+  estimate: string
+}): Promise<{ floatLayers: number; microseconds: number; warnings: Warning[] }> {
   const graph = await loadGraph(args.graph)
   const thresholds = args.table === undefined ? undefined : loadThresholds(graph, args.table)
   let modes: ReadonlyMap<string, Precision> = new Map()
@@ -36,9 +44,14 @@ export async function compileVariant(args: {
     modes = table.modes
   }
   const precision = (layer: string): Precision => modes.get(layer) ?? args.quantize
-  const quantized = lower(graph, thresholds, precision)
+  const warnings = describeFallbacks(graph, precision)
+  const quantized = lower(graph, thresholds, precision, (warning) => warnings.push(warning))
   disk.writeAtomic(args.weights, writeNpz(tpuWeights(quantized)))
   disk.writeAtomic(args.mlir, writeTpu(quantized, { weightFile: args.weightFile, mode: args.quantize }))
+  const program = generate(quantized, { quantInput: args.quantInput, quantOutput: args.quantOutput })
+  disk.writeAtomic(args.bmodel, writeBmodel(program))
+  const estimated = estimateRecord(estimate(program))
+  disk.writeAtomic(args.estimate, `${JSON.stringify(estimated, undefined, 2)}\n`)
   const floatLayers = [...modes.values()].filter((mode) => mode !== args.quantize).length
-  return { floatLayers, warnings: describeFallbacks(graph, precision) }
+  return { floatLayers, microseconds: estimated.microseconds, warnings }
 }

@@ -3,7 +3,7 @@ import { analysePictures, chooseThresholds } from './calibrate.js'
 import { compileVariant } from './compile.js'
 import { findBoxes } from './detect.js'
 import { importModel } from './import.js'
-import { listCandidates, measureLosses } from './losses.js'
+import { measureLosses, readLayers } from './losses.js'
 import { judge } from './verify.js'
 
 export const jobs = {
@@ -11,7 +11,7 @@ export const jobs = {
   analysePictures,
   chooseThresholds,
   compileVariant,
-  listCandidates,
+  readLayers,
   measureLosses,
   findBoxes,
   judge,

@@ -1,11 +1,11 @@
 /** Graphs from their files, kept for the next job of the same worker: parsing 35 MB of weights for each layer would cost more than running it. */
+import { programOf, readBmodel } from '../../bm1684x/bmodel/read.js'
+import type { Program } from '../../bm1684x/program.js'
 import * as disk from '../../disk.js'
 import { type Graph, inputsOf } from '../../ir/graph.js'
 import { readNpz } from '../../ir/npz.js'
 import { readTop } from '../../ir/top/read.js'
 import { loadSample, type Sample, type SampleInput } from '../../preprocess/sample.js'
-import type { QGraph } from '../../quantize/qgraph.js'
-import { readTpu } from '../../quantize/tpu/read.js'
 
 /** Text and weights of a graph, and a digest of both: two files of one digest hold the same graph. */
 export interface GraphFiles {
@@ -25,10 +25,9 @@ export const loadGraph = (files: GraphFiles): Promise<Graph> =>
     readTop(disk.readText(files.mlir), readNpz(disk.readBytes(files.weights), files.weights), files.mlir),
   )
 
-export const loadQuantized = (files: GraphFiles): Promise<QGraph> =>
-  keep(quantized, files.digest, 2, async () =>
-    readTpu(disk.readText(files.mlir), readNpz(disk.readBytes(files.weights), files.weights), files.mlir),
-  )
+/** The only net of a .bmodel that the build made. */
+export const loadProgram = (file: { readonly path: string; readonly digest: string }): Promise<Program> =>
+  keep(programs, file.digest, 2, async () => programOf(readBmodel(disk.readBytes(file.path), file.path).nets[0]!))
 
 export function sampleInputs(graph: Graph): SampleInput[] {
   return inputsOf(graph).map(({ name, shape, op }) => ({
@@ -42,7 +41,7 @@ export const readSample = (file: SampleFile, inputs: readonly SampleInput[]): Pr
   loadSample(disk.readBytes(file.path), file.path, inputs)
 
 const graphs = new Map<string, Promise<Graph>>()
-const quantized = new Map<string, Promise<QGraph>>()
+const programs = new Map<string, Promise<Program>>()
 
 /** The last few of a kind; the oldest goes first. */
 export function keep<T>(kept: Map<string, Promise<T>>, key: string, most: number, make: () => Promise<T>): Promise<T> {

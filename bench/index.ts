@@ -1,0 +1,22 @@
+/** `npm run bench [which [network]]`: all benchmarks, one after the other, or one of them. Each is a process like the workers. */
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+const [which, network = ''] = process.argv.slice(2)
+const all = ['startup', 'executor', 'calibration', 'losses', 'vendor']
+if (which !== undefined && !all.includes(which)) {
+  console.error(`no benchmark \`${which}\`; there are ${all.join(', ')}`)
+  process.exit(2)
+}
+for (const name of which === undefined ? all : [which]) {
+  const file = fileURLToPath(new URL(`${name}.ts`, import.meta.url))
+  const { status } = spawnSync(
+    process.execPath,
+    ['--single-threaded-gc', '--import', import.meta.resolve('tsx'), file, network],
+    {
+      stdio: 'inherit',
+    },
+  )
+  if (status !== 0) process.exitCode = 1
+  console.log()
+}

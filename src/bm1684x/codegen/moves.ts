@@ -1,0 +1,204 @@
+/** How values get into local memory and out of it, and what has to be done to them there so that kernels can read them. */
+import { globalBase } from '../chip.js'
+import { type Instruction, precBytes } from '../isa/forms.js'
+import { alignedStrides, type Shape4 } from '../layout.js'
+import { cyclesOf } from '../timing/cycles.js'
+import { copy as copyLocal, immediate, inLane } from './commands.js'
+import { type PlanGraph, type Stored, stored } from './graph.js'
+import type { Packed } from './kernel.js'
+import type { Rows } from './rows.js'
+import type { Cut, Edge, Tiling } from './slices.js'
+import { copy, fill, loadRows, localAddress } from './transfer.js'
+
+/** A piece of local memory, the same offsets in all lanes. */
+export interface Buffer {
+  readonly bytes: number
+  /** Steps in which it must keep its content, counted within the group; both included. */
+  first: number
+  last: number
+  /** Given by local.ts. */
+  address: number
+}
+
+/** Which part of a value a transfer moves; undefined where that is all that is known. */
+export type StoredRows =
+  | {
+      readonly value: string
+      readonly item: number
+      readonly count: number
+      readonly from: number
+      readonly to: number
+    }
+  | undefined
+
+/** DMA commands that fill or empty a buffer. */
+export interface Transfer {
+  readonly buffer: Buffer
+  /** The stored tensor that is read or written, or coefficients. */
+  readonly root: string | Packed
+  readonly rows: StoredRows
+  readonly cycles: number
+  /** @param base global address of the stored tensor or of the coefficients */
+  commands(base: number): Instruction[]
+}
+
+/** A value in local memory, for one slice. */
+export interface Held {
+  readonly buffer: Buffer
+  readonly rows: Rows
+}
+
+/** Items [item, item + count) of the batch. */
+export interface Items {
+  readonly item: number
+  readonly count: number
+}
+
+export interface Moves {
+  /** Rows of a value into a buffer. */
+  load(name: string, rows: Rows, buffer: Buffer, items: Items): Transfer
+  /** Rows of a value out of a buffer that holds more. */
+  store(name: string, rows: Rows, held: Held, items: Items): Transfer
+  coefficients(packed: Packed, buffer: Buffer): Transfer
+  /** Copies rows `wanted` of a value to a buffer of their own. */
+  cut(
+    emit: (instruction: Instruction) => void,
+    name: string,
+    held: Held,
+    wanted: Rows,
+    into: Buffer,
+    count: number,
+  ): void
+  /** Rows of strips that lie outside the picture become padding. */
+  edges(emit: (instruction: Instruction) => void, name: string, held: Held): void
+}
+
+/** @param known cycles of transfers by what they move: they are asked for many times in the search for groups */
+export function startMoves(graph: PlanGraph, known: Map<string, number>, tiling: Tiling, layout: Cut): Moves {
+  const { strips } = tiling
+  const typeOf = (name: string): Stored => stored(graph.nodes.get(name)!.type)
+
+  return {
+    load(name, rows, buffer, items) {
+      const type = typeOf(name)
+      const [, c, , w] = layout.shapeOf(name)
+      const edge = layout.edges.get(name)
+      const pieces = piecesOf(name, rows, rows, items)
+      const strides = localStrides(name, rows, items.count)
+      const padding = (): Instruction[] =>
+        edge === undefined
+          ? []
+          : outside(name, rows).map(({ lane, from, to, at }) =>
+              fill([1, c, to - from, w], type.prec, immediate(edgeValue(edge, type), type.prec), {
+                address: localAddress(lane, buffer.address + at),
+                strides,
+              }),
+            )
+      return valueTransfer('<', name, rows, buffer, items, (base) => [
+        ...padding(),
+        ...pieces.map(({ shape, global, local }) => copy(shape, type.prec, global(base), local(buffer.address))),
+      ])
+    },
+    store(name, rows, held, items) {
+      const { prec } = typeOf(name)
+      const pieces = piecesOf(name, rows, held.rows, items)
+      return valueTransfer('>', name, rows, held.buffer, items, (base) =>
+        pieces.map(({ shape, global, local }) => copy(shape, prec, local(held.buffer.address), global(base))),
+      )
+    },
+    coefficients(packed, buffer) {
+      const { rows, rowBytes } = packed
+      return transfer(`${rows} ${rowBytes}`, buffer, packed, undefined, (base) => [
+        loadRows(rows, rowBytes, base, buffer.address),
+      ])
+    },
+    cut(emit, name, { buffer, rows }, wanted, into, count) {
+      const type = typeOf(name)
+      const [, channels, , w] = layout.shapeOf(name)
+      const shape: Shape4 = [count, channels * strips, wanted[1] - wanted[0], w]
+      const from = alignedStrides([shape[0], shape[1], rows[1] - rows[0], w], type.prec)
+      const address = buffer.address + (wanted[0] - rows[0]) * w * precBytes[type.prec]
+      emit(copyLocal(shape, { address: into.address, ...type }, { address, ...type, strides: from }))
+    },
+    edges(emit, name, { buffer, rows }) {
+      const edge = layout.edges.get(name)
+      if (edge === undefined) return
+      const type = typeOf(name)
+      const [, c, , w] = layout.shapeOf(name)
+      const strides = alignedStrides([1, c, rows[1] - rows[0], w], type.prec)
+      for (const { lane, from, to, at } of outside(name, rows)) {
+        const place = { address: inLane(lane, buffer.address + at), ...type, strides }
+        emit(copyLocal([1, c, to - from, w], place, { constant: edgeValue(edge, type), ...type }))
+      }
+    },
+  }
+
+  function localStrides(name: string, rows: Rows, count: number): Shape4 {
+    const [, c, , w] = layout.shapeOf(name)
+    const strides = alignedStrides([count, c * strips, rows[1] - rows[0], w], typeOf(name).prec)
+    return [strides.n, strides.c, strides.h, 1]
+  }
+
+  /** Rows of each strip that lie outside the picture, and where they begin in a buffer with these rows. */
+  function outside(name: string, rows: Rows) {
+    const [, c, , w] = layout.shapeOf(name)
+    const rowBytes = w * precBytes[typeOf(name).prec]
+    return Array.from({ length: strips }, (_, strip) =>
+      layout
+        .outsideRows(name, strip, rows)
+        .map(([from, to]) => ({ lane: strip * c, from, to, at: (from - rows[0]) * rowBytes })),
+    ).flat()
+  }
+
+  /** One per strip: rows of a value in global memory and in a buffer that holds rows `held`. */
+  function piecesOf(name: string, [from, to]: Rows, held: Rows, { item, count }: Items) {
+    const { view, strides } = layout.globalOf(name)
+    const [, c, height, w] = layout.shapeOf(name)
+    const size = precBytes[typeOf(name).prec]
+    const within = localStrides(name, held, count)
+    return Array.from({ length: strips }, (_, strip) => {
+      const first = layout.baseOf(name, strip)
+      const [top, bottom] = [Math.max(from, -first), Math.min(to, height - first)]
+      const at = (view.offset + item * strides[0] + (first + top) * strides[2]) * size
+      const offset = (top - held[0]) * w * size
+      return {
+        shape: [count, c, bottom - top, w] as Shape4,
+        global: (base: number) => ({ address: base + at, strides }),
+        local: (address: number) => ({ address: localAddress(strip * c, address + offset), strides: within }),
+      }
+    }).filter(({ shape }) => shape[2] > 0)
+  }
+
+  function valueTransfer(
+    way: string,
+    name: string,
+    [from, to]: Rows,
+    buffer: Buffer,
+    { item, count }: Items,
+    commands: Transfer['commands'],
+  ): Transfer {
+    const { root } = graph.views.get(name)!
+    // Strips take rows from everywhere, and flattened values have others.
+    const rows = tiling.flat || strips > 1 ? undefined : { value: name, item, count, from, to }
+    return transfer(`${way}${name} ${to - from} ${count} ${strips} ${tiling.flat}`, buffer, root, rows, commands)
+  }
+
+  function transfer(
+    key: string,
+    buffer: Buffer,
+    root: string | Packed,
+    rows: StoredRows,
+    commands: Transfer['commands'],
+  ): Transfer {
+    const cycles = known.get(key) ?? commands(globalBase).reduce((sum, command) => sum + cyclesOf(command), 0)
+    known.set(key, cycles)
+    return { buffer, root, rows, commands, cycles }
+  }
+}
+
+/** The lowest number of a type is neutral for a maximum. */
+function edgeValue(edge: Edge, { prec, signed }: Stored): number {
+  if (edge === 'zero') return 0
+  if (prec === 'int8') return signed ? -128 : 0
+  return prec === 'fp16' ? -65504 : -(2 ** 127)
+}

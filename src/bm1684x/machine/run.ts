@@ -1,0 +1,121 @@
+/** The machine: runs a program's commands on modelled memory, with the chip's arithmetic. */
+import { QuantError, unreachable } from '../../errors.js'
+import { globalBase } from '../chip.js'
+import type { Engine, Instruction } from '../isa/forms.js'
+import type { IoType, Program, ProgramTensor } from '../program.js'
+import { arith } from './arith.js'
+import { conv } from './conv.js'
+import { dma } from './dma.js'
+import { gather } from './gather.js'
+import { matrixProduct } from './matrix.js'
+import { createMemory, type Memory } from './memory.js'
+import { move } from './move.js'
+import { pool } from './pool.js'
+import { requant } from './requant.js'
+import { schedule } from './schedule.js'
+import { compareSelect, linear, specialFunction } from './special.js'
+
+/** Stored values: f16 and bf16 as bits in a Uint16Array. */
+export type IoData = Float32Array | Uint16Array | Int8Array | Uint8Array
+
+const arrays = {
+  f32: Float32Array,
+  f16: Uint16Array,
+  bf16: Uint16Array,
+  i8: Int8Array,
+  u8: Uint8Array,
+} as const satisfies Record<IoType, unknown>
+
+/** Executes one command on a memory. @throws QuantError 'runtime' for what the chip would not do or is not modelled */
+export function execute(memory: Memory, instruction: Instruction): void {
+  switch (instruction.form) {
+    case 'conv':
+      conv(memory, instruction)
+      break
+    case 'pord':
+      pool(memory, instruction)
+      break
+    case 'mm2':
+      matrixProduct(memory, instruction)
+      break
+    case 'ar':
+      arith(memory, instruction)
+      break
+    case 'rqdq':
+      requant(memory, instruction)
+      break
+    case 'trans':
+      move(memory, instruction)
+      break
+    case 'sg':
+      gather(memory, instruction)
+      break
+    case 'sfu':
+      specialFunction(memory, instruction)
+      break
+    case 'lin':
+      linear(memory, instruction)
+      break
+    case 'cmp':
+      compareSelect(memory, instruction)
+      break
+    case 'dma':
+      dma(memory, instruction)
+      break
+    case 'sys':
+    case 'dmaSys':
+      break
+    default:
+      unreachable(instruction)
+  }
+}
+
+/**
+ * Runs a program once.
+ * @param inputs stored values of each input, C order, by name
+ * @param options.ahead the engine that runs as far as its dependencies let it (default dma); a correct program does not care
+ * @param options.fill the byte that memory holds at the start (default 0); a correct program does not care
+ * @returns stored values of each output
+ * @throws QuantError 'runtime' for inputs that do not fit, deadlock, and commands that the chip would not accept, by their ids
+ */
+export function runProgram(
+  program: Program,
+  inputs: ReadonlyMap<string, IoData>,
+  { ahead = 'dma', fill = 0 }: { readonly ahead?: Engine; readonly fill?: number } = {},
+): Map<string, IoData> {
+  const memory = createMemory(program.coefficients.length + program.neuronBytes, fill)
+  memory.global.u8.set(program.coefficients)
+  for (const input of program.inputs) feed(memory, input, inputs.get(input.name), program.name)
+  for (const { engine, position } of schedule(program.tiu, program.dma, ahead)) {
+    const instruction = program[engine][position]!
+    try {
+      execute(memory, instruction)
+    } catch (error) {
+      throw error instanceof QuantError ? named(program, engine, position, error) : error
+    }
+  }
+  return new Map(program.outputs.map((output) => [output.name, fetch(memory, output)]))
+}
+
+function feed(memory: Memory, input: ProgramTensor, data: IoData | undefined, program: string): void {
+  const size = input.shape.reduce((product, side) => product * side, 1)
+  if (!data) throw new QuantError('runtime', `${program} was run without a value for ${input.name}`)
+  if (data.length !== size || !(data instanceof arrays[input.type]))
+    throw new QuantError('runtime', `${input.name} is ${size} elements of ${input.type}, not what was given`)
+  memory.global.u8.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), input.address - globalBase)
+}
+
+function fetch(memory: Memory, { type, shape, address }: ProgramTensor): IoData {
+  const size = shape.reduce((product, side) => product * side, 1)
+  const from = address - globalBase
+  const array = arrays[type]
+  const bytes = memory.global.u8.slice(from, from + size * array.BYTES_PER_ELEMENT)
+  return new array(bytes.buffer)
+}
+
+function named(program: Program, engine: Engine, position: number, error: QuantError): QuantError {
+  const { form, fields } = program[engine][position]!
+  const span = program.spans.find(({ [engine]: [from, to] }) => position >= from && position < to)
+  const layer = span ? ` of ${span.layer}` : ''
+  return new QuantError('runtime', `${engine} command ${fields.cmd_id ?? 0} (${form})${layer}: ${error.message}`)
+}

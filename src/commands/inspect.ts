@@ -1,0 +1,28 @@
+import { resolve } from 'node:path'
+import * as disk from '../disk.js'
+import type { Described } from './inspect/described.js'
+
+/**
+ * Tells what is in a file: .bmodel, .mlir, .onnx, .npz, .npy, and the tables.
+ * @throws QuantError 'input' for files that are damaged or of no known kind
+ */
+export async function inspectCommand(
+  file: string,
+  options: { directory?: string; json?: boolean; asm?: boolean },
+): Promise<number> {
+  const bytes = disk.readBytes(resolve(options.directory ?? '.', file))
+  const { facts, text } = await describe(bytes, file, options.asm === true)
+  process.stdout.write(options.json ? `${JSON.stringify(facts)}\n` : `${text}\n`)
+  return 0
+}
+
+async function describe(bytes: Uint8Array, file: string, asm: boolean): Promise<Described> {
+  const begins = (...magic: number[]): boolean => magic.every((byte, index) => bytes[index] === byte)
+  if (/\.bmodel$/i.test(file) || begins(0xee, 0xaa, 0x55, 0xff))
+    return (await import('./inspect/bmodel.js')).describeBmodel(bytes, file, { asm })
+  if (/\.np[yz]$/i.test(file)) return (await import('./inspect/arrays.js')).describeArrays(bytes, file)
+  if (/\.onnx$/i.test(file)) return (await import('./inspect/onnx.js')).describeOnnx(bytes, file)
+  const text = new TextDecoder().decode(bytes)
+  if (/\.mlir$/i.test(file)) return (await import('./inspect/mlir.js')).describeMlir(text, file)
+  return (await import('./inspect/tables.js')).describeTable(text, file)
+}
