@@ -43,9 +43,10 @@ export function improvement(int8Loss: number, before: number, after: number): nu
 
 /**
  * Starts with all INT8. Of the most promising candidates, each step adds the one that improves the loss most per added layer, if
- * that is at least `minImprovement` of the all-INT8 loss (and more than nothing), and if the SQNR stays as good as all INT8's. When
- * nothing more is found, layers without which the loss is no worse are dropped, and the search goes on if there were any. So
- * the result is never worse than all INT8; it is empty when nothing pays. Of equals the smaller set wins, then the first.
+ * that is at least `minImprovement` of the all-INT8 loss (and more than nothing), and if the SQNR is no worse: boxes of a few pictures
+ * that come closer while the outputs go away are luck. When nothing more is found, layers without which the loss is no worse are
+ * dropped, and the search goes on if there were any. So the result is never worse than all INT8, in loss and in SQNR; it is empty when
+ * nothing pays. Of equals the smaller set wins, then the first.
  * @param candidates in graph order
  * @param complete a set with what must go float along with it, in graph order
  * @param measure mean over samples, for each set
@@ -64,7 +65,7 @@ export async function selectLayers(search: {
   const now = (): Measured & { readonly layers: readonly string[] } => steps.at(-1) ?? { ...int8, layers: [] }
 
   async function add(): Promise<boolean> {
-    const { layers: set, loss } = now()
+    const { layers: set, loss, sqnr: before } = now()
     const promising = candidates
       .map(({ layers, gain }) => {
         const grown = complete([...set, ...layers])
@@ -83,7 +84,7 @@ export async function selectLayers(search: {
         const gained = improvement(int8.loss, loss, measured[i]!.loss)
         return { layers, ...measured[i]!, gained, perLayer: gained / (layers.length - set.length) }
       })
-      .filter(({ gained, sqnr }) => gained > 0 && gained >= minImprovement && sqnr <= int8.sqnr)
+      .filter(({ gained, sqnr }) => gained > 0 && gained >= minImprovement && sqnr <= before)
       .sort((a, b) => (a.perLayer === b.perLayer ? a.layers.length - b.layers.length : b.perLayer - a.perLayer))
     const best = better[0]
     if (best) take(best)

@@ -26,8 +26,10 @@ function formatOne({ message, place, hint }: QuantError, colors: Paint): string 
   const where = place
     ? printable([place.file, place.line, place.column].filter((part) => part !== undefined).join(':'))
     : 'error'
+  // A message must be clear by itself, in logs and JSON; here the place has named the file already.
+  const said = place && message.startsWith(`${place.file}: `) ? message.slice(place.file.length + 2) : message
   return [
-    `${place ? colors.bold(`${where}:`) : colors.red(`${where}:`)} ${colors.bold(printable(message))}`,
+    `${place ? colors.bold(`${where}:`) : colors.red(`${where}:`)} ${colors.bold(printable(said))}`,
     ...(place ? excerpt(place, colors) : []),
     ...(hint === undefined ? [] : hint.split('\n').map((line) => `  ${printable(line)}`)),
   ].join('\n')

@@ -123,6 +123,9 @@ describe('the search', () => {
     const loss = independent({ a: 0.3, b: 0.2 })
     const sqnrOf = (set: Set<string>) => (set.has('a') ? -19 : -21)
     expect((await search(['a', 'b'], loss, { sqnrOf })).chosen).toBe('b')
+    // Better than all INT8, but worse than the step before.
+    const falling = (set: Set<string>) => (set.size === 1 ? -25 : -24)
+    expect((await search(['a', 'b'], loss, { sqnrOf: falling })).chosen).toBe('a')
   })
 
   it('is never worse than INT8, and nothing where nothing helps', async () => {

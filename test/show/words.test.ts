@@ -73,6 +73,8 @@ describe('errors', () => {
   })
 
   test('in a file that has no lines', () => {
+    const named = new QuantError('input', 'cut.bmodel: the file is cut off', { place: { file: 'cut.bmodel' } })
+    expect(formatError(named)).toBe('cut.bmodel: the file is cut off')
     expect(formatError(new QuantError('model', 'not an ONNX file', { place: { file: 'm.onnx' } }))).toBe(
       'm.onnx: not an ONNX file',
     )

@@ -48,7 +48,9 @@ export function placeGroups(groups: readonly Group[], eagerness = 1): Schedule |
     const own = new Map<Buffer, Load>()
     for (const load of loads)
       if (load.needed >= base && load.needed < base + group.steps.length) own.set(load.transfer.buffer, load)
-    const placed = place(group, base, own, taken, true) ?? place(group, base, own, taken, false)
+    // Where it is tight, what earlier groups store is not spared beyond their end: overwriting it waits for the transfer.
+    const ended = taken.map((one) => ({ ...one, last: Math.min(one.last, base - 1) }))
+    const placed = place(group, base, own, taken, true) ?? place(group, base, own, ended, false)
     if (placed === undefined) return undefined
     taken.push(...placed.taken)
     for (const load of own.values()) issued[placed.issue.get(load)!]!.push(load.transfer)

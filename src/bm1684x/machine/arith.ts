@@ -104,7 +104,7 @@ export function eachPair(
 ): void {
   const x = rowBuffer(0, shape[2] * shape[3])
   const y = rowBuffer(1, shape[2] * shape[3])
-  if (b && 'constant' in b) y.fill(b.constant)
+  if (b && 'constant' in b) y.fill(b.constant, 0, shape[2] * shape[3])
   const inputs = [a, b].filter((one): one is Operand => one !== undefined && 'lane' in one)
   eachRow(shape, [result, ...inputs], (at, count, channel) => {
     let next = 1
@@ -130,13 +130,13 @@ function floats(op: Elementwise): void {
     }
     switch (fields.tsk_eu_typ) {
       case eu.ar.add:
-        for (let i = 0; i < count; i++) x[i] = x[i]! + y[i]!
+        addLine(x, y, count)
         break
       case eu.ar.sub:
-        for (let i = 0; i < count; i++) x[i] = x[i]! - y[i]!
+        subtractLine(x, y, count)
         break
       case eu.ar.mul:
-        for (let i = 0; i < count; i++) x[i] = x[i]! * y[i]!
+        multiplyLine(x, y, count)
         break
       case eu.ar.fsubabs:
         for (let i = 0; i < count; i++) x[i] = Math.abs(x[i]! - y[i]!)
@@ -193,12 +193,12 @@ function integers(op: Elementwise): void {
     switch (unit) {
       case add:
       case adds:
-        for (let i = 0; i < count; i++) x[i] = x[i]! + y[i]!
+        addLine(x, y, count)
         shiftLine(x, count, shiftOf(channel), mode)
         break
       case sub:
       case subs:
-        for (let i = 0; i < count; i++) x[i] = x[i]! - y[i]!
+        subtractLine(x, y, count)
         shiftLine(x, count, shiftOf(channel), mode)
         break
       case mul:
@@ -206,7 +206,7 @@ function integers(op: Elementwise): void {
       case mulDHR: {
         const amount = unit === mulDHR ? 1 - 8 * sizeOf(a.prec) : shiftOf(channel)
         if (productBits + Math.max(0, amount) <= 53) {
-          for (let i = 0; i < count; i++) x[i] = x[i]! * y[i]!
+          multiplyLine(x, y, count)
           shiftLine(x, count, amount, mode)
         } else for (let i = 0; i < count; i++) x[i] = bigProduct(x[i]!, y[i]!, amount, mode, saturates)
         break
@@ -228,6 +228,18 @@ function integers(op: Elementwise): void {
     }
     if (saturates) clampLine(x, count, least, most)
   })
+}
+
+function addLine(x: Float64Array, y: Float64Array, count: number): void {
+  for (let i = 0; i < count; i++) x[i] = x[i]! + y[i]!
+}
+
+function subtractLine(x: Float64Array, y: Float64Array, count: number): void {
+  for (let i = 0; i < count; i++) x[i] = x[i]! - y[i]!
+}
+
+function multiplyLine(x: Float64Array, y: Float64Array, count: number): void {
+  for (let i = 0; i < count; i++) x[i] = x[i]! * y[i]!
 }
 
 /** Whole numbers below 2^53, to the left where `amount` is positive, to the right, rounded, where it is negative. */

@@ -186,14 +186,27 @@ const take = (view: View, at: number, step: number, count: number, into: Float64
 
 /** Numbers as elements: integers keep their low bits, floats are rounded once, ties to even. */
 export function store(space: Space, code: number, at: number, step: number, count: number, from: Float64Array): void {
-  if (code === prec.fp16) for (let i = 0; i < count; i++) space.u16[at + i * step] = f16Bits(from[i]!)
-  else if (code === prec.bf16) for (let i = 0; i < count; i++) space.u16[at + i * step] = bf16Bits(from[i]!)
-  else put(viewOf(space, code, false), at, step, count, from)
-}
-
-const put = (view: View, at: number, step: number, count: number, from: Float64Array): void => {
-  if (step === 1) view.set(from.subarray(0, count), at)
-  else for (let i = 0; i < count; i++) view[at + i * step] = from[i]!
+  // A loop for each type: one for all, or TypedArray.set, is five times slower.
+  const { u8, u16, i32, f32 } = space
+  switch (code) {
+    case prec.int8:
+      for (let i = 0, to = at; i < count; i++, to += step) u8[to] = from[i]!
+      break
+    case prec.int16:
+      for (let i = 0, to = at; i < count; i++, to += step) u16[to] = from[i]!
+      break
+    case prec.int32:
+      for (let i = 0, to = at; i < count; i++, to += step) i32[to] = from[i]!
+      break
+    case prec.fp32:
+      for (let i = 0, to = at; i < count; i++, to += step) f32[to] = from[i]!
+      break
+    case prec.fp16:
+      for (let i = 0, to = at; i < count; i++, to += step) u16[to] = f16Bits(from[i]!)
+      break
+    default:
+      for (let i = 0, to = at; i < count; i++, to += step) u16[to] = bf16Bits(from[i]!)
+  }
 }
 
 /** Elements of one width, whatever they mean. */

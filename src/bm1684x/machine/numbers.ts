@@ -157,9 +157,5 @@ export function alignedSum(products: Float64Array, count: number): number {
 
 /** Saturates numbers in place. */
 export function clampLine(line: Float64Array, count: number, least: number, most: number): void {
-  for (let i = 0; i < count; i++) {
-    const value = line[i]!
-    if (value > most) line[i] = most
-    else if (value < least) line[i] = least
-  }
+  for (let i = 0; i < count; i++) line[i] = Math.min(most, Math.max(least, line[i]!))
 }

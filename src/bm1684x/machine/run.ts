@@ -1,6 +1,7 @@
 /** The machine: runs a program's commands on modelled memory, with the chip's arithmetic. */
 import { QuantError, unreachable } from '../../errors.js'
 import { globalBase } from '../chip.js'
+import { checkInstruction } from '../isa/check.js'
 import type { Engine, Instruction } from '../isa/forms.js'
 import type { IoType, Program, ProgramTensor } from '../program.js'
 import { arith } from './arith.js'
@@ -12,7 +13,7 @@ import { createMemory, type Memory } from './memory.js'
 import { move } from './move.js'
 import { pool } from './pool.js'
 import { requant } from './requant.js'
-import { schedule } from './schedule.js'
+import { type Order, schedule, stepName } from './schedule.js'
 import { compareSelect, linear, specialFunction } from './special.js'
 
 /** Stored values: f16 and bf16 as bits in a Uint16Array. */
@@ -74,24 +75,35 @@ export function execute(memory: Memory, instruction: Instruction): void {
  * Runs a program once.
  * @param inputs stored values of each input, C order, by name
  * @param options.ahead the engine that runs as far as its dependencies let it (default dma); a correct program does not care
- * @param options.fill the byte that memory holds at the start (default 0); a correct program does not care
+ * @param options.fill the byte that memory is full of at the start (default 0); a correct program does not care
  * @returns stored values of each output
  * @throws QuantError 'runtime' for inputs that do not fit, deadlock, and commands that the chip would not accept, by their ids
  */
-export function runProgram(
+export const runProgram = (
   program: Program,
   inputs: ReadonlyMap<string, IoData>,
   { ahead = 'dma', fill = 0 }: { readonly ahead?: Engine; readonly fill?: number } = {},
+): Map<string, IoData> => run(program, inputs, schedule(program.tiu, program.dma, ahead), fill)
+
+/** Runs commands in a given order over memory in which every byte is `fill`. */
+export function run(
+  program: Program,
+  inputs: ReadonlyMap<string, IoData>,
+  order: Order,
+  fill: number,
 ): Map<string, IoData> {
   const memory = createMemory(program.coefficients.length + program.neuronBytes, fill)
   memory.global.u8.set(program.coefficients)
   for (const input of program.inputs) feed(memory, input, inputs.get(input.name), program.name)
-  for (const { engine, position } of schedule(program.tiu, program.dma, ahead)) {
-    const instruction = program[engine][position]!
+  for (const step of order) {
+    const instruction = program[step.engine][step.position]!
+    const [finding] = checkInstruction(instruction)
+    if (finding !== undefined) throw new QuantError('runtime', `${stepName(program, step)}: ${finding}`)
     try {
       execute(memory, instruction)
     } catch (error) {
-      throw error instanceof QuantError ? named(program, engine, position, error) : error
+      if (!(error instanceof QuantError)) throw error
+      throw new QuantError('runtime', `${stepName(program, step)}: ${error.message}`)
     }
   }
   return new Map(program.outputs.map((output) => [output.name, fetch(memory, output)]))
@@ -111,11 +123,4 @@ function fetch(memory: Memory, { type, shape, address }: ProgramTensor): IoData 
   const array = arrays[type]
   const bytes = memory.global.u8.slice(from, from + size * array.BYTES_PER_ELEMENT)
   return new array(bytes.buffer)
-}
-
-function named(program: Program, engine: Engine, position: number, error: QuantError): QuantError {
-  const { form, fields } = program[engine][position]!
-  const span = program.spans.find(({ [engine]: [from, to] }) => position >= from && position < to)
-  const layer = span ? ` of ${span.layer}` : ''
-  return new QuantError('runtime', `${engine} command ${fields.cmd_id ?? 0} (${form})${layer}: ${error.message}`)
 }
