@@ -7,7 +7,6 @@ export const lanes = 64
 /** Local memory of one lane; all lanes use the same offsets. */
 export const laneBytes = 256 * 1024
 export const bankBytes = 16 * 1024
-export const banks = 16
 /** A lane's vector unit takes 64 bytes per cycle: 64 elements of one byte, 32 of two, 16 of four. */
 export const vectorBytes = 64
 /** Input channels that conv takes at once, by element size 1, 2, 4. */

@@ -177,7 +177,7 @@ function resolveMix(mix: NonNullable<VariantYaml['mix']>): Mix {
     mode: mix.mode ?? 'F32',
     inputNum: mix.input_num ?? 10,
     minImprovement: number(mix.min_improvement ?? 0.05),
-    maxFloatLayers: mix.max_float_layers ?? 8,
+    maxFloatLayers: mix.max_float_layers ?? 5,
   }
 }
 

@@ -214,9 +214,9 @@ const Mix = section(
     max_float_layers: Type.Optional(
       Type.Integer({
         minimum: 1,
-        default: 8,
+        default: 5,
         description:
-          'At most so many layers, those that only move data included. 8 are the ends of two heads and four layers elsewhere. Vendor: run_qtable --max_float_layers.',
+          'At most so many layers, those that only move data included. Default 5, as the vendor: the ends of two heads, and one more. Vendor: run_qtable --max_float_layers.',
         examples: [5],
       }),
     ),

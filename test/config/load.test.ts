@@ -148,7 +148,7 @@ describe('defaults', () => {
         {
           name: 'mix',
           quantize: 'INT8',
-          mix: { kind: 'search', mode: 'F32', inputNum: 10, minImprovement: 0.05, maxFloatLayers: 8 },
+          mix: { kind: 'search', mode: 'F32', inputNum: 10, minImprovement: 0.05, maxFloatLayers: 5 },
           quantInput: false,
           quantOutput: false,
         },

@@ -187,7 +187,7 @@ const take = (view: View, at: number, step: number, count: number, into: Float64
 /** Numbers as elements: integers keep their low bits, floats are rounded once, ties to even. */
 export function store(space: Space, code: number, at: number, step: number, count: number, from: Float64Array): void {
   // A loop for each type: one for all, or TypedArray.set, is five times slower.
-  const { u8, u16, i32, f32 } = space
+  const { u8, u16, i32, u32, f32 } = space
   switch (code) {
     case prec.int8:
       for (let i = 0, to = at; i < count; i++, to += step) u8[to] = from[i]!
@@ -199,7 +199,12 @@ export function store(space: Space, code: number, at: number, step: number, coun
       for (let i = 0, to = at; i < count; i++, to += step) i32[to] = from[i]!
       break
     case prec.fp32:
-      for (let i = 0, to = at; i < count; i++, to += step) f32[to] = from[i]!
+      for (let i = 0, to = at; i < count; i++, to += step) {
+        const value = from[i]!
+        // The bits of a NaN are chance in JavaScript; these are the ones that x86 makes.
+        if (Number.isNaN(value)) u32[to] = 0xffc00000
+        else f32[to] = value
+      }
       break
     case prec.fp16:
       for (let i = 0, to = at; i < count; i++, to += step) u16[to] = f16Bits(from[i]!)

@@ -10,9 +10,9 @@ export function roundShift(value: number, shift: number, mode: number): number {
   if (shift === 0) return value
   const unit = 2 ** Math.min(shift, 63)
   const floor = Math.floor(value / unit)
-  // From 2^53 on the difference may be inexact, but then it is next to 0 or to the unit and every comparison still holds.
-  const rest = value - floor * unit
-  return floor + carry(rest > unit / 2 ? 1 : rest === unit / 2 ? 0 : -1, rest !== 0, floor % 2 !== 0, value < 0, mode)
+  // How much is above the floor, less one half. From the ceiling 0 downwards where that is it, since the other way would not be exact.
+  const side = floor === -1 ? unit / 2 + value : value - floor * unit - unit / 2
+  return floor + carry(side, value !== floor * unit, floor % 2 !== 0, value < 0, mode)
 }
 
 /** The same on whole numbers of any size; the shift is right where positive, left where negative. */
@@ -22,8 +22,9 @@ export function roundShiftBig(value: bigint, shift: number, mode: number): bigin
   const floor = value >> by
   const rest = value - (floor << by)
   const half = 1n << (by - 1n)
-  const side = rest > half ? 1 : rest === half ? 0 : -1
-  return floor + BigInt(carry(side, rest !== 0n, floor % 2n !== 0n, value < 0n, mode))
+  return (
+    floor + BigInt(carry(rest > half ? 1 : rest === half ? 0 : -1, rest !== 0n, floor % 2n !== 0n, value < 0n, mode))
+  )
 }
 
 /** Rounds a real number to a whole one; `mode` is one of `rounding`. */
@@ -31,12 +32,12 @@ export function roundWhole(value: number, mode: number): number {
   const floor = Math.floor(value)
   const rest = value - floor
   if (rest === 0 || Number.isNaN(rest)) return value
-  return floor + carry(rest > 0.5 ? 1 : rest === 0.5 ? 0 : -1, true, floor % 2 !== 0, value < 0, mode)
+  return floor + carry(rest - 0.5, true, floor % 2 !== 0, value < 0, mode)
 }
 
 /**
  * What is added to the floor of a number.
- * @param side of the fraction from one half: -1 below, 0 on it, 1 above
+ * @param side of the fraction: below one half (< 0), on it (0) or above (> 0)
  * @param some is there a fraction
  */
 function carry(side: number, some: boolean, odd: boolean, negative: boolean, mode: number): 0 | 1 {
@@ -78,7 +79,7 @@ function narrow(value: number, fraction: number, smallest: number, mode: number)
 export function f16Bits(value: number, mode: number = rounding.halfEven, infinite = true): number {
   double[0] = value
   const sign = (words[1]! >>> 16) & 0x8000
-  if (Number.isNaN(value)) return sign | 0x7e00
+  if (Number.isNaN(value)) return 0x7e00
   const size = Math.abs(Number.isFinite(value) ? narrow(value, 10, -14, mode) : value)
   if (size > 65504) return sign | (!infinite && Number.isFinite(value) && keepsFinite(value, mode) ? 0x7bff : 0x7c00)
   if (size < 2 ** -14) return sign | (size * 2 ** 24)
