@@ -9,6 +9,7 @@ import {
   copyFileSync,
   fsyncSync,
   mkdirSync,
+  mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -21,6 +22,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { QuantError } from './errors.js'
 
@@ -159,6 +161,11 @@ export function rename(from: string, to: string): void {
 
 export function makeFolder(path: string): void {
   attempt(path, 'make', () => mkdirSync(path, { recursive: true }))
+}
+
+/** A new folder for files that nobody else needs; the caller removes it. */
+export function temporaryFolder(): string {
+  return attempt(tmpdir(), 'make', () => mkdtempSync(join(tmpdir(), 'quant-')))
 }
 
 /** Removes a file or a whole folder; nothing there is fine. */

@@ -1,4 +1,5 @@
 /** The process that the C-model lives in; see run.ts. It answers one request and ends. */
+import * as disk from '../../disk.js'
 import { globalBase, laneBytes, lanes } from '../chip.js'
 import type { Reply, Request } from './run.js'
 
@@ -7,14 +8,20 @@ const engines = { tiu: 0, dma: 1 } as const
 /** Commands are read in slots of this size, however short they are. */
 const slotBytes = 256
 
+/** Views of the library's memory are kept until the process ends: collecting one crashes it. */
+const views: Uint8Array[] = []
+
 process.once('message', async (request) => {
   try {
-    await send({ outputs: await execute(request as Request) })
+    await execute(request as Request)
+    await send({ done: true })
   } catch (error) {
     await send({ error: error instanceof Error ? error.message : String(error) })
   }
-  process.exit(0)
 })
+
+// Not before: large outputs are still on their way when `send` resolves. The parent ends us when it has them.
+process.once('disconnect', () => process.exit(0))
 
 function load(koffi: Pick<typeof import('koffi'), 'load'>, library: string): ReturnType<typeof koffi.load> {
   try {
@@ -27,12 +34,16 @@ function load(koffi: Pick<typeof import('koffi'), 'load'>, library: string): Ret
 /** Resolves when the message is on its way: what was said before the library ends the process is heard. */
 const send = (reply: Reply): Promise<void> => new Promise((resolve) => process.send!(reply, () => resolve()))
 
-async function execute({ library, globalBytes, fill, writes, commands, reads }: Request): Promise<Uint8Array[]> {
+async function execute({ library, globalBytes, fill, writes, commands, reads }: Request): Promise<void> {
   const { default: koffi } = await import('koffi').catch(() => {
     throw new Error('running on the C-model needs the package koffi: npm install koffi')
   })
   const model = load(koffi, library)
-  const view = (pointer: unknown, size: number): Uint8Array => new Uint8Array(koffi.view(pointer, size))
+  const view = (pointer: unknown, size: number): Uint8Array => {
+    const memory = new Uint8Array(koffi.view(pointer, size))
+    views.push(memory)
+    return memory
+  }
   if (model.func('int cmodel_init(int node, int64_t bytes)')(0, globalBytes) !== 0)
     throw new Error(`the C-model has no ${globalBytes} bytes of memory`)
   const global = view(model.func('void *get_global_memaddr(int node)')(0), globalBytes)
@@ -50,5 +61,8 @@ async function execute({ library, globalBytes, fill, writes, commands, reads }: 
     slot.set(bytes)
     run(0, slot, engines[engine])
   }
-  return reads.map(({ address, size }) => global.slice(address - globalBase, address - globalBase + size))
+  // Into files, at once and straight from the library's memory: it has been seen to leave a heap behind that the next garbage
+  // collection dies of, and then a message would not get out.
+  for (const { address, size, file } of reads)
+    disk.writeAtomic(file, global.subarray(address - globalBase, address - globalBase + size))
 }

@@ -3,6 +3,8 @@
  * in, so it lives in a child process; `child.ts` is what runs there. Messages: a Request down; Reply up.
  */
 import { fork } from 'node:child_process'
+import { join } from 'node:path'
+import * as disk from '../../disk.js'
 import { QuantError } from '../../errors.js'
 import { globalBase, roundUp } from '../chip.js'
 import { storedArray, tensorBytes } from '../io.js'
@@ -24,10 +26,11 @@ export interface Request {
   readonly fill: number
   readonly writes: readonly Block[]
   readonly commands: readonly { readonly engine: Engine; readonly bytes: Uint8Array }[]
-  readonly reads: readonly { readonly address: number; readonly size: number }[]
+  /** Where each output lies, and the file that it is written to. */
+  readonly reads: readonly { readonly address: number; readonly size: number; readonly file: string }[]
 }
 
-export type Reply = { readonly at: number } | { readonly outputs: readonly Uint8Array[] } | { readonly error: string }
+export type Reply = { readonly at: number } | { readonly done: true } | { readonly error: string }
 
 export interface CmodelOptions {
   /** Which engine runs ahead as far as it may. */
@@ -53,6 +56,7 @@ export async function runOnCmodel(
   const steps = schedule(program.tiu, program.dma, ahead)
     .map((step) => ({ ...step, instruction: streams[step.engine][step.position]! }))
     .filter(({ instruction }) => !isEnd(instruction))
+  const folder = disk.temporaryFolder()
   const ctxAddress = globalBase + coefficients.length
   const request: Request = {
     library,
@@ -64,15 +68,22 @@ export async function runOnCmodel(
       ...program.inputs.map((tensor) => ({ address: tensor.address, bytes: storedBytes(program, tensor, inputs) })),
     ],
     commands: steps.map(({ engine, instruction }) => ({ engine, bytes: encode(instruction) })),
-    reads: outputs.map((tensor) => ({ address: tensor.address, size: tensorBytes(tensor) })),
+    reads: outputs.map((tensor, i) => ({
+      address: tensor.address,
+      size: tensorBytes(tensor),
+      file: join(folder, String(i)),
+    })),
   }
-  const results = await inChild(request, (at) => {
-    const { engine, position, instruction } = steps[at]!
-    return `${engine.toUpperCase()} command ${position + 1} (${instruction.form})`
-  })
-  return new Map(
-    outputs.map(({ name, type }, index) => [name, new storedArray[type](Uint8Array.from(results[index]!).buffer)]),
-  )
+  try {
+    await inChild(request, (at) => {
+      const { engine, position, instruction } = steps[at]!
+      return `${engine.toUpperCase()} command ${position + 1} (${instruction.form})`
+    })
+    const read = (file: string): ArrayBuffer => Uint8Array.from(disk.readBytes(file)).buffer
+    return new Map(outputs.map(({ name, type }, i) => [name, new storedArray[type](read(request.reads[i]!.file))]))
+  } finally {
+    disk.remove(folder)
+  }
 }
 
 function storedBytes({ name }: Program, tensor: ProgramTensor, inputs: ReadonlyMap<string, IoData>): Uint8Array {
@@ -82,7 +93,7 @@ function storedBytes({ name }: Program, tensor: ProgramTensor, inputs: ReadonlyM
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
 }
 
-function inChild(request: Request, nameOf: (at: number) => string): Promise<readonly Uint8Array[]> {
+function inChild(request: Request, nameOf: (at: number) => string): Promise<void> {
   const typescript = import.meta.url.endsWith('.ts')
   const child = fork(new URL(`./child${typescript ? '.ts' : '.js'}`, import.meta.url), {
     serialization: 'advanced',
@@ -100,19 +111,29 @@ function inChild(request: Request, nameOf: (at: number) => string): Promise<read
   return new Promise((resolve, reject) => {
     child.on('message', (message) => {
       const reply = message as Reply
-      if ('at' in reply) at = reply.at
-      else if ('outputs' in reply) resolve(reply.outputs)
+      if ('at' in reply) {
+        at = reply.at
+        return
+      }
+      if ('done' in reply) resolve()
       else reject(new QuantError('runtime', reply.error))
+      child.kill('SIGKILL')
     })
     child.on('error', reject)
     // `close`, not `exit`: by then all that it said is here.
     child.on('close', (code, killedBy) => {
+      // All outputs are written: what it died of afterwards changes nothing.
+      if (request.reads.every(({ file }) => disk.exists(file))) return resolve()
       const where = at === undefined ? 'before the first command' : `at ${nameOf(at)}`
       const last = said.trim().split('\n').at(-1)
       reject(
-        new QuantError('runtime', `the C-model stopped ${where}: ${last || (killedBy ?? `exit code ${code}`)}`, {
-          hint: 'the command is not legal on the chip; `quant inspect FILE --asm` shows it',
-        }),
+        new QuantError(
+          'runtime',
+          `the C-model stopped ${where} (${killedBy ?? `exit code ${code}`})${last ? `: ${last}` : ''}`,
+          {
+            hint: 'the command is not legal on the chip; `quant inspect FILE --asm` shows it',
+          },
+        ),
       )
     })
     child.send(request)
