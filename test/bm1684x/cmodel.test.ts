@@ -45,7 +45,7 @@ it.skipIf(!library)('a command that the model refuses is named, and this process
       : command,
   )
   await expect(runOnCmodel(library!, { ...program, dma }, new Map([['x', ramp]]))).rejects.toThrow(
-    /the C-model stopped at DMA command 2 \(dma\): ./,
+    /the C-model stopped at DMA command 2 \(dma\) \(.*\): ./,
   )
 })
 
