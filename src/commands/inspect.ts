@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import * as disk from '../disk.js'
+import type { BmodelOptions } from './inspect/bmodel.js'
 import type { Described } from './inspect/described.js'
 
 /**
@@ -10,16 +11,19 @@ export async function inspectCommand(
   file: string,
   options: { directory?: string; json?: boolean; asm?: boolean },
 ): Promise<number> {
-  const bytes = disk.readBytes(resolve(options.directory ?? '.', file))
-  const { facts, text } = await describe(bytes, file, options.asm === true)
+  const path = resolve(options.directory ?? '.', file)
+  // What a build wrote beside a .bmodel knows which commands belong to which layer; the file itself does not.
+  const beside = path.replace(/\.bmodel$/i, '_estimate.json')
+  const layers = beside !== path && disk.exists(beside) ? disk.readText(beside) : undefined
+  const { facts, text } = await describe(disk.readBytes(path), file, { asm: options.asm === true, layers })
   process.stdout.write(options.json ? `${JSON.stringify(facts)}\n` : `${text}\n`)
   return 0
 }
 
-async function describe(bytes: Uint8Array, file: string, asm: boolean): Promise<Described> {
+async function describe(bytes: Uint8Array, file: string, options: BmodelOptions): Promise<Described> {
   const begins = (...magic: number[]): boolean => magic.every((byte, index) => bytes[index] === byte)
   if (/\.bmodel$/i.test(file) || begins(0xee, 0xaa, 0x55, 0xff))
-    return (await import('./inspect/bmodel.js')).describeBmodel(bytes, file, { asm })
+    return (await import('./inspect/bmodel.js')).describeBmodel(bytes, file, options)
   if (/\.np[yz]$/i.test(file)) return (await import('./inspect/arrays.js')).describeArrays(bytes, file)
   if (/\.onnx$/i.test(file)) return (await import('./inspect/onnx.js')).describeOnnx(bytes, file)
   const text = new TextDecoder().decode(bytes)

@@ -1,5 +1,6 @@
 /** How long a program takes on the chip, as people read it. */
 import type { Estimate } from '../bm1684x/timing/simulate.js'
+import type { EstimateRecord } from '../stages/estimate.js'
 import { table } from './table.js'
 import { byteSize } from './words.js'
 
@@ -32,4 +33,19 @@ export function estimateText(estimate: Omit<Estimate, 'layers'>, bound: number, 
       { align: 'lrrr' },
     ),
   ].join('\n')
+}
+
+/** Layer by layer, in the order of the network; layers of no commands are left out. */
+export function layersText({ cycles, layers }: EstimateRecord): string {
+  const rows = layers.map((one) => [
+    one.layer,
+    String(one.cycles),
+    `${((100 * one.cycles) / Math.max(1, cycles)).toFixed(1)}%`,
+    one.macs === 0 ? '-' : `${(100 * one.mac_utilisation).toFixed(1)}%`,
+    byteSize(one.bytes_in),
+    byteSize(one.bytes_out),
+    one.bound_by,
+  ])
+  const head = ['layer', 'cycles', 'of total', 'MAC use', 'read', 'written', 'bound by']
+  return table([head, ...rows], { align: 'lrrrrrl' })
 }

@@ -12,13 +12,19 @@ export interface EstimateRecord {
   readonly bytes_in: number
   readonly bytes_out: number
   /** `cycles` is a layer's part of the critical path; `tiu` and `dma` are what its commands keep the engines busy, hidden or not. */
-  readonly layers: readonly {
-    readonly layer: string
-    readonly cycles: number
-    readonly tiu: number
-    readonly dma: number
-    readonly macs: number
-  }[]
+  readonly layers: readonly LayerRecord[]
+}
+
+export interface LayerRecord {
+  readonly layer: string
+  readonly cycles: number
+  readonly tiu: number
+  readonly dma: number
+  readonly macs: number
+  readonly mac_utilisation: number
+  readonly bytes_in: number
+  readonly bytes_out: number
+  readonly bound_by: Estimate['boundBy']
 }
 
 export const estimateRecord = (estimate: Estimate): EstimateRecord => ({
@@ -28,5 +34,15 @@ export const estimateRecord = (estimate: Estimate): EstimateRecord => ({
   bound_by: estimate.boundBy,
   bytes_in: estimate.bytesIn,
   bytes_out: estimate.bytesOut,
-  layers: estimate.layers.map(({ layer, cycles, tiu, dma, macs }) => ({ layer, cycles, tiu, dma, macs })),
+  layers: estimate.layers.map(({ layer, cycles, tiu, dma, macs, macUtilisation, bytesIn, bytesOut, boundBy }) => ({
+    layer,
+    cycles,
+    tiu,
+    dma,
+    macs,
+    mac_utilisation: Number(macUtilisation.toFixed(4)),
+    bytes_in: bytesIn,
+    bytes_out: bytesOut,
+    bound_by: boundBy,
+  })),
 })

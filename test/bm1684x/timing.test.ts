@@ -83,9 +83,18 @@ test('what does not wait runs at the same time; the critical path says who is wa
   expect(convCycles).toBeGreaterThan(loadCycles)
   expect(overlapped.cycles).toBe(loadCycles + 2 * convCycles)
   expect(overlapped.boundBy).toBe('compute')
+  const each = {
+    tiu: convCycles,
+    dma: loadCycles,
+    macs: 9 * 64 * 64 * 1600,
+    macUtilisation: 1,
+    bytesIn: 64 * 1600,
+    bytesOut: 0,
+  }
   expect(overlapped.layers).toEqual([
-    { layer: 'a', cycles: loadCycles + convCycles, tiu: convCycles, dma: loadCycles, macs: 9 * 64 * 64 * 1600 },
-    { layer: 'b', cycles: convCycles, tiu: convCycles, dma: loadCycles, macs: 9 * 64 * 64 * 1600 },
+    // The first waits for its load, then computes: both count. 64 channels in and out fill the cube.
+    { layer: 'a', cycles: loadCycles + convCycles, boundBy: 'dependency', ...each },
+    { layer: 'b', cycles: convCycles, boundBy: 'compute', ...each },
   ])
   expect(overlapped.macUtilisation).toBeCloseTo((2 * convCycles) / overlapped.cycles)
 

@@ -40,6 +40,29 @@ test('a .bmodel: tensors, sizes, streams, time, commands', async () => {
   })
 })
 
+test('a .bmodel of a build: layer by layer, as the record beside it says, whose parts sum up to the whole', async () => {
+  interface Layer {
+    layer: string
+    cycles: number
+    macs: number
+    bytes_in: number
+    bytes_out: number
+  }
+  const [net] = (await facts('build/tiny_int8.bmodel')).nets as [
+    { estimate: { cycles: number; bytesIn: number; bytesOut: number; layers: Layer[] } },
+  ]
+  const { cycles, bytesIn, bytesOut, layers } = net.estimate
+  const sum = (pick: (one: Layer) => number) => layers.reduce((so, one) => so + pick(one), 0)
+  expect(sum((one) => one.cycles)).toBe(cycles)
+  expect(sum((one) => one.bytes_in)).toBe(bytesIn)
+  expect(sum((one) => one.bytes_out)).toBe(bytesOut)
+  expect(layers.find(({ layer }) => layer === 'conv2_Conv')!.macs).toBeGreaterThan(0)
+  expect(await inspect('build/tiny_int8.bmodel')).toMatch(/^conv2_Conv .* (compute|memory|dependency)$/m)
+  // A record of other commands is not believed.
+  writeFileSync(join(p.root, 'net_estimate.json'), p.read('build/tiny_int8_estimate.json'))
+  expect(await inspect('net.bmodel')).not.toContain('bound by')
+})
+
 test('graphs before and after lowering', async () => {
   const top = await inspect('build/tiny.mlir')
   expect(top).toContain('tiny, TOP_F32')

@@ -18,6 +18,12 @@ export interface LayerEstimate {
   readonly tiu: number
   readonly dma: number
   readonly macs: number
+  /** Share of the cube's peak rate while the TIU works for it: 0..1. */
+  readonly macUtilisation: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  /** By its part of the critical path; by what its engines are busy with where it has none. */
+  readonly boundBy: Bound
 }
 
 /** What commands of a kind (conv, ar, load, store ...) take together. */
@@ -122,17 +128,30 @@ function layersOf(
   timed: Record<Engine, readonly Timed[]>,
   critical: ReadonlyMap<Timed, number>,
 ): LayerEstimate[] {
-  const layers = new Map<string, { -readonly [K in keyof LayerEstimate]: LayerEstimate[K] }>()
+  const layers = new Map<string, Timed[]>()
   for (const { layer, tiu, dma } of spans) {
-    const sum = layers.get(layer) ?? { layer, cycles: 0, tiu: 0, dma: 0, macs: 0 }
-    layers.set(layer, sum)
-    for (const one of [...timed.tiu.slice(...tiu), ...timed.dma.slice(...dma)]) {
-      sum.cycles += critical.get(one) ?? 0
-      sum[one.engine] += one.cycles
-      sum.macs += macsOf(one.instruction).macs
-    }
+    const commands = [...timed.tiu.slice(...tiu), ...timed.dma.slice(...dma)]
+    layers.set(layer, [...(layers.get(layer) ?? []), ...commands])
   }
-  return [...layers.values()]
+  return [...layers].map(([layer, commands]) => {
+    const sum = (pick: (one: Timed) => number): number => commands.reduce((so, one) => so + pick(one), 0)
+    const of = (engine: Engine, pick: (one: Timed) => number): number =>
+      sum((one) => (one.engine === engine ? pick(one) : 0))
+    const onPath = (one: Timed): number => critical.get(one) ?? 0
+    const [tiu, dma] = [of('tiu', ({ cycles }) => cycles), of('dma', ({ cycles }) => cycles)]
+    const cycles = sum(onPath)
+    return {
+      layer,
+      cycles,
+      tiu,
+      dma,
+      macs: sum(({ instruction }) => macsOf(instruction).macs),
+      macUtilisation: tiu === 0 ? 0 : sum(({ instruction }) => macsOf(instruction).cycles) / tiu,
+      bytesIn: sum(({ instruction }) => trafficOf(instruction).read),
+      bytesOut: sum(({ instruction }) => trafficOf(instruction).written),
+      boundBy: cycles === 0 ? boundOf(tiu, dma) : boundOf(of('tiu', onPath), of('dma', onPath)),
+    }
+  })
 }
 
 function classesOf(all: readonly Timed[]): ClassEstimate[] {

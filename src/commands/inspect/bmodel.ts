@@ -4,24 +4,42 @@ import { tensorBytes } from '../../bm1684x/io.js'
 import { disassemble } from '../../bm1684x/isa/asm.js'
 import type { ProgramTensor } from '../../bm1684x/program.js'
 import { estimate, lowerBound } from '../../bm1684x/timing/simulate.js'
-import { estimateText } from '../../show/estimate.js'
+import { estimateText, layersText } from '../../show/estimate.js'
 import { byteSize } from '../../show/words.js'
+import type { EstimateRecord } from '../../stages/estimate.js'
 import { block, type Described, digits, shapeText } from './described.js'
 
-/** Tensors, streams, sizes and the estimated time; with `asm` every command. */
-export function describeBmodel(bytes: Uint8Array, file: string, { asm }: { asm: boolean }): Described {
+export interface BmodelOptions {
+  readonly asm: boolean
+  /** NAME_VARIANT_estimate.json as the build wrote it, where it is there. */
+  readonly layers: string | undefined
+}
+
+/** Tensors, streams, sizes and the estimated time, by layer where that is known; with `asm` every command. */
+export function describeBmodel(bytes: Uint8Array, file: string, options: BmodelOptions): Described {
   const model: Bmodel = readBmodel(bytes, file)
-  const nets = model.nets.map((net) => describeNet(net, asm))
+  const nets = model.nets.map((net) => describeNet(net, options))
   return {
     facts: { kind: 'bmodel', chip: model.chip, bytes: bytes.length, nets: nets.map(({ facts }) => facts) },
     text: [`${file}: ${model.chip}, ${byteSize(bytes.length)}`, ...nets.map(({ text }) => text)].join('\n'),
   }
 }
 
-function describeNet(net: BmodelNet, asm: boolean): { facts: object; text: string } {
+/** @returns undefined for what is no record of these commands: another build's, or damaged. */
+function recordOf(layers: string | undefined, cycles: number): EstimateRecord | undefined {
+  try {
+    const record = JSON.parse(layers ?? '') as EstimateRecord
+    return record.cycles === cycles && Array.isArray(record.layers) ? record : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function describeNet(net: BmodelNet, { asm, layers }: BmodelOptions): { facts: object; text: string } {
   const program = programOf(net)
   const { layers: _, ...timing } = estimate(program)
   const bound = lowerBound(program)
+  const record = recordOf(layers, timing.cycles)
   const tensors = [
     ...net.inputs.map((tensor) => ['input', tensor] as const),
     ...net.outputs.map((tensor) => ['output', tensor] as const),
@@ -37,7 +55,7 @@ function describeNet(net: BmodelNet, asm: boolean): { facts: object; text: strin
     coefficientBytes: net.coefficients.length,
     workingBytes: net.ctxBytes,
     ...streams,
-    estimate: { ...timing, lowerBound: bound },
+    estimate: { ...timing, lowerBound: bound, ...(record ? { layers: record.layers } : {}) },
     ...(asm ? { asm: disassemble(program) } : {}),
   }
   const text = [
@@ -52,6 +70,7 @@ function describeNet(net: BmodelNet, asm: boolean): { facts: object; text: strin
     `TIU ${streams.tiu.commands} commands, ${byteSize(streams.tiu.bytes)}; DMA ${streams.dma.commands} commands, ${byteSize(streams.dma.bytes)}`,
     '',
     estimateText(timing, bound, clockHz),
+    ...(record ? ['', layersText(record)] : []),
     ...(asm ? ['', disassemble(program)] : []),
   ].join('\n')
   return { facts, text }
