@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, expect, test } from 'vitest'
 import { stringify } from 'yaml'
+import { takeLock } from '../src/engine/lock.js'
 import { type BuildRig, buildRig, picture, tinyYaml } from './build/rig.js'
 
 const cli = fileURLToPath(new URL('../src/cli.ts', import.meta.url))
@@ -141,12 +142,21 @@ test('Ctrl-C: exit 130 at once, and the next build goes on from there', async ()
   expect(Math.max(...reused)).toBeGreaterThan(0)
 })
 
-test('two terminals at once: the second waits and finds everything done', async () => {
+test('a second terminal waits for the first, says so, and then goes on', async () => {
+  const q = await buildRig({ 'quant.yaml': stringify(tinyYaml) })
+  const first = await takeLock(join(q.root, '.quant'), () => {}, new AbortController().signal)
+  const { child, ended } = start(['build'], q.root)
+  const told = await new Promise<string>((resolve) => child.stderr!.on('data', (text) => resolve(String(text))))
+  expect(told).toContain(`waiting for another build here (process ${process.pid})`)
+  first.release()
+  expect((await ended).code).toBe(0)
+})
+
+test('two terminals at once: the work is done once', async () => {
   const q = await buildRig({ 'quant.yaml': stringify(tinyYaml) })
   const both = await Promise.all([quant(['build'], q.root), quant(['build'], q.root)])
   expect(both.map(({ code }) => code)).toEqual([0, 0])
   expect(both.filter(({ out }) => out.includes('nothing to do'))).toHaveLength(1)
-  expect(both.map(({ err }) => err).join('')).toContain('waiting for another build')
 })
 
 test('watch: a changed setting is built, a mistake is told and recovered from, a new picture is seen', async () => {
