@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** argv -> command. A command's code is loaded only when it is asked for: `quant --help` loads nothing else. */
 import { Command, CommanderError, Option } from 'commander'
+import type { SettingFlags } from './commands/flags.js'
 import { errorRecord } from './errors.js'
 
 export interface GlobalOptions {
@@ -100,15 +101,25 @@ program
   .description('find and draw what a network sees on one picture, as quant.yaml describes')
   .requiredOption('-i, --input <picture>', 'jpg, png, webp or bmp')
   .option('-o, --output <picture>', 'where to draw the boxes, .jpg')
-  .option('--score <number>', 'only boxes above it, instead of verify.detector.score')
-  .option('--iou <number>', 'instead of verify.detector.iou')
+  .option('--score <number>', 'only boxes above it')
+  .option('--iou <number>', 'of two boxes that overlap more, the weaker one goes')
+  .option('--kind <kind>', 'yolov3, yolov2 or yolov5')
+  .option('--anchors <list>', 'w,h,w,h,... in pixels of the input, outputs apart by ;')
+  .option('--classes <names>', 'coco, voc, a file with one name per line, or names with commas between')
+  .option('--pixel-format <format>', 'rgb, bgr or gray')
+  .option('--mean <list>', 'per channel: y = (x - mean) * scale')
+  .option('--scale <list>', 'per channel')
+  .option('--keep-aspect-ratio', 'letterbox instead of stretching')
+  .option('--pad-value <number>', "the letterbox's border")
   .addOption(onOption())
-  .action(
-    async (model: string, options: { input: string; output?: string; score?: string; iou?: string; on: string }) => {
-      const { detectCommand } = await import('./commands/detect.js')
-      process.exitCode = await detectCommand(model, { ...program.opts<GlobalOptions>(), ...options })
-    },
+  .addHelpText(
+    'after',
+    '\nFlags stand above what quant.yaml says; with --kind, --anchors and --classes none is needed.',
   )
+  .action(async (model: string, options: SettingFlags & { input: string; output?: string; on: string }) => {
+    const { detectCommand } = await import('./commands/detect.js')
+    process.exitCode = await detectCommand(model, { ...program.opts<GlobalOptions>(), ...options })
+  })
 
 program
   .command('run')

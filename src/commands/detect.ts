@@ -2,7 +2,6 @@ import { basename, resolve } from 'node:path'
 import { storeInputs } from '../bm1684x/io.js'
 import type { Config } from '../config/config.js'
 import { printed } from '../detect/classes.js'
-import type { DetectorSpec } from '../detect/types.js'
 import * as disk from '../disk.js'
 import { QuantError } from '../errors.js'
 import type { Tensor } from '../ir/graph.js'
@@ -10,14 +9,13 @@ import type { SampleInput } from '../preprocess/sample.js'
 import { PICTURE_FILE } from '../preprocess/sample-file.js'
 import { detectorSpec } from '../stages/detect.js'
 import { openProgram, runProgram } from './device.js'
-import { type ProjectOptions, readDescription } from './project.js'
+import { describeWithFlags, type SettingFlags } from './flags.js'
+import type { ProjectOptions } from './project.js'
 import { loadPicture, pictureInputs } from './sample.js'
 
-export interface DetectOptions extends ProjectOptions {
+export interface DetectOptions extends ProjectOptions, SettingFlags {
   readonly input: string
   readonly output?: string
-  readonly score?: string
-  readonly iou?: string
   readonly on: string
   readonly json?: boolean
 }
@@ -28,7 +26,7 @@ interface Network {
   run(feeds: Readonly<Record<string, Tensor>>): Promise<Tensor[]>
 }
 
-/** Finds and draws what a network sees on one picture. Preprocessing and detector are those of quant.yaml. */
+/** Finds and draws what a network sees on one picture. Preprocessing and detector are those of quant.yaml and of flags. */
 export async function detectCommand(model: string, options: DetectOptions): Promise<number> {
   const folder = resolve(options.directory ?? '.')
   const { input, output } = options
@@ -36,14 +34,13 @@ export async function detectCommand(model: string, options: DetectOptions): Prom
     throw new QuantError('usage', `${input} is no picture`, { hint: 'give a jpg, png, webp or bmp file' })
   if (output !== undefined && !/\.jpe?g$/i.test(output))
     throw new QuantError('usage', `--output ${output}: pictures are written as JPEG`, { hint: 'call it NAME.jpg' })
-  const description = readDescription(options)
-  const fromYaml = detectorSpec(description)
-  if (!fromYaml)
+  const description = describeWithFlags(model, options)
+  const spec = detectorSpec(description)
+  if (!spec)
     throw new QuantError('usage', 'quant.yaml has no verify.detector: how the outputs are to be read is not known', {
-      hint: 'describe it, see quant.yaml.example',
+      hint: 'describe it, see quant.yaml.example, or say it with flags: --kind, --anchors, --classes',
     })
-  const score = share('--score', options.score) ?? description.config.verify.detector!.score
-  const spec: DetectorSpec = { ...fromYaml, iou: share('--iou', options.iou) ?? fromYaml.iou }
+  const { score } = description.config.verify.detector!
 
   const network = await openNetwork(model, description.config, { on: options.on, folder })
   const sample = await loadPicture(disk.readBytes(resolve(folder, input)), input, network.inputs)
@@ -69,14 +66,6 @@ export async function detectCommand(model: string, options: DetectOptions): Prom
       boxes.length === 0 ? 'nothing\n' : boxes.map((box) => `${printed(box, spec.classes)}\n`).join(''),
     )
   return 0
-}
-
-function share(option: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  const value = Number(text)
-  if (text.trim() === '' || !(value >= 0 && value <= 1))
-    throw new QuantError('usage', `${option} ${text}: a number from 0 to 1`)
-  return value
 }
 
 async function openNetwork(file: string, config: Config, place: { on: string; folder: string }): Promise<Network> {

@@ -42,6 +42,29 @@ test('the float network sees what verification of a build sees', async () => {
 const detect = (model: string, input: string, more: { output?: string; score?: string } = {}, directory = p.root) =>
   printed(() => detectCommand(model, { directory, input, on: 'machine', ...more }))
 
+test('flags alone are enough, and say the same as quant.yaml', async () => {
+  const bare = await buildRig()
+  bare.write('classes.txt', 'dot\nring\n')
+  const flags =
+    '--kind yolov3 --anchors 4,4,8,8,16,16 --score 0.05 --iou 0.5 --pixel-format rgb --keep-aspect-ratio --pad-value 128'
+  const args = [
+    'detect',
+    'tiny.onnx',
+    '-i',
+    'pictures/p1.png',
+    ...flags.split(' '),
+    '--scale',
+    '0.0039216,0.0039216,0.0039216',
+  ]
+  const named = await quant([...args, '--classes', 'dot,ring'], bare.root)
+  expect([named.code, named.err]).toEqual([0, ''])
+  expect(named.out).toBe(await detect('tiny.onnx', 'pictures/p1.png', { score: '0.05' }))
+  expect((await quant([...args, '--classes', 'classes.txt'], bare.root)).out).toBe(named.out)
+  const wrong = await quant([...args, '--classes', 'dot,ring', '--kind', 'yolov9'], bare.root)
+  expect(wrong.code).toBe(1)
+  expect(wrong.err).toMatch(/`yolov9` is not a value of `verify.detector.kind`/)
+})
+
 test('above every score there is nothing', async () => {
   expect(await detect('tiny.onnx', 'pictures/p1.png', { score: '1' })).toBe('nothing\n')
 })
@@ -70,7 +93,7 @@ test('mistakes', async () => {
   await expect(detect('quant.yaml', picture)).rejects.toThrow('no network that can be run')
   await expect(detect('tiny.onnx', picture, { output: 'a.png' })).rejects.toThrow('written as JPEG')
   for (const score of ['high', '', '2', '-0.5'])
-    await expect(detect('tiny.onnx', picture, { score })).rejects.toThrow(`--score ${score}: a number from 0 to 1`)
+    await expect(detect('tiny.onnx', picture, { score })).rejects.toThrow('`verify.detector.score`')
   const { verify: _, ...plain } = p.yaml
   p.write('plain/quant.yaml', stringify({ ...plain, model: { name: 'tiny', path: '../tiny.onnx' } }))
   await expect(detect('../tiny.onnx', `../${picture}`, {}, join(p.root, 'plain'))).rejects.toThrow(
