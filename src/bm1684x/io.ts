@@ -4,20 +4,10 @@ import { sizeOf, type Tensor } from '../ir/graph.js'
 import { halfToNumber, type NpyArray } from '../ir/npz.js'
 import { typeBytes } from './bmodel/format.js'
 import { toBf16, toF16 } from './layout.js'
-import type { IoData } from './machine/run.js'
-import type { IoType, ProgramTensor } from './program.js'
+import { type IoData, type ProgramTensor, storedArray } from './program.js'
 
 export const tensorBytes = ({ type, shape }: Pick<ProgramTensor, 'type' | 'shape'>): number =>
   sizeOf(shape) * typeBytes[type]
-
-/** What stored values of a type lie in; f16 and bf16 as bits. */
-export const storedArray = {
-  f32: Float32Array,
-  f16: Uint16Array,
-  bf16: Uint16Array,
-  i8: Int8Array,
-  u8: Uint8Array,
-} as const satisfies Record<IoType, unknown>
 
 /**
  * Arrays by name -> stored values by name. Floats become the tensor's type: 8 bit by its scale, ties away from zero, clamped. Arrays

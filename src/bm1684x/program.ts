@@ -3,6 +3,18 @@ import type { Instruction } from './isa/forms.js'
 
 export type IoType = 'f32' | 'f16' | 'bf16' | 'i8' | 'u8'
 
+/** What stored values of a type lie in; f16 and bf16 as bits. */
+export const storedArray = {
+  f32: Float32Array,
+  f16: Uint16Array,
+  bf16: Uint16Array,
+  i8: Int8Array,
+  u8: Uint8Array,
+} as const satisfies Record<IoType, unknown>
+
+/** Stored values: f16 and bf16 as bits in a Uint16Array. */
+export type IoData = Float32Array | Uint16Array | Int8Array | Uint8Array
+
 /** A network input or output in global memory: plain NCHW, no padding. */
 export interface ProgramTensor {
   readonly name: string

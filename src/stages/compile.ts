@@ -30,7 +30,7 @@ export function compileStage(recipe: Recipe, variant: Variant): Stage {
       [`variants.${variant.name}.quant_input`]: variant.quantInput,
       [`variants.${variant.name}.quant_output`]: variant.quantOutput,
     },
-    identity: 'compile 3',
+    identity: 'compile 4',
     files: given.filter((file) => file !== undefined),
     needs: [artifacts.mlir, artifacts.weights, ...made.filter((file) => file !== undefined)],
     outputs: [files.mlir, files.weights, files.bmodel, files.estimate],

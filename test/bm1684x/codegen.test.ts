@@ -6,6 +6,7 @@ import { laneBytes } from '../../src/bm1684x/chip.js'
 import { runOnCmodel } from '../../src/bm1684x/cmodel/run.js'
 import { generate } from '../../src/bm1684x/codegen/generate.js'
 import { checkInstruction } from '../../src/bm1684x/isa/check.js'
+import { encode } from '../../src/bm1684x/isa/encode.js'
 import { runProgram } from '../../src/bm1684x/machine/run.js'
 import { estimate } from '../../src/bm1684x/timing/simulate.js'
 import type { Graph } from '../../src/ir/graph.js'
@@ -185,6 +186,16 @@ test('streams count from 1, wait for what exists, and never wait for less than b
     })
   }
   for (const { tiu, dma } of program.spans) expect(tiu[1] - tiu[0] + dma[1] - dma[0]).toBeGreaterThan(0)
+})
+
+test('streams end as official ones do: identity, task and unit, all other bits 0', () => {
+  const { tiu, dma } = generate(quantized(street()))
+  // tsk_typ 15 at bit 41, tsk_eu_typ 31 at bit 45; cmd_id from bit 1 on.
+  const expected = (BigInt(tiu.length) << 1n) | (15n << 41n) | (31n << 45n)
+  expect(Buffer.from(encode(tiu.at(-1)!)).readBigUInt64LE()).toBe(expected)
+  // cmd_short at bit 3, cmd_id_en at 5, cmd_id at 9, cmd_type 6 at 32.
+  const last = 8n | (1n << 5n) | (BigInt(dma.length) << 9n) | (6n << 32n)
+  expect(Buffer.from(encode(dma.at(-1)!)).readBigUInt64LE()).toBe(last)
 })
 
 test('without its dependencies a program is wrong: the orders of the machine are no formality', () => {

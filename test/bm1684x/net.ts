@@ -1,7 +1,7 @@
 /** Float nets by hand, quantized with made-up thresholds: what code generation gives must compute what the quantized graph means. */
 import { expect } from 'vitest'
-import { type IoData, runProgram } from '../../src/bm1684x/machine/run.js'
-import type { Program } from '../../src/bm1684x/program.js'
+import { runProgram } from '../../src/bm1684x/machine/run.js'
+import type { IoData, Program } from '../../src/bm1684x/program.js'
 import type { Graph, Node, Op, Weight } from '../../src/ir/graph.js'
 import { openQuantized } from '../../src/quantize/execute.js'
 import { lower } from '../../src/quantize/lower.js'

@@ -7,12 +7,11 @@ import { join } from 'node:path'
 import * as disk from '../../disk.js'
 import { QuantError } from '../../errors.js'
 import { globalBase, roundUp } from '../chip.js'
-import { storedArray, tensorBytes } from '../io.js'
+import { tensorBytes } from '../io.js'
 import { encode, isEnd } from '../isa/encode.js'
 import type { Engine } from '../isa/forms.js'
-import type { IoData } from '../machine/run.js'
-import { schedule } from '../machine/schedule.js'
-import type { Program, ProgramTensor } from '../program.js'
+import { type IoData, type Program, type ProgramTensor, storedArray } from '../program.js'
+import { schedule } from '../schedule.js'
 
 interface Block {
   readonly address: number

@@ -68,7 +68,8 @@ export function startEmitter(): Emitter {
     },
     finish() {
       closeSpan()
-      const end = { cmd_short: 1, tsk_typ: taskType.sys, tsk_eu_typ: eu.sys.end }
+      // Identity, task and unit, all else 0: bit 0 too, which is cmd_short in other commands.
+      const end = { tsk_typ: taskType.sys, tsk_eu_typ: eu.sys.end }
       const tiu: Instruction = { form: 'sys', fields: { ...end, cmd_id: streams.tiu.length + 1 } }
       const dma: Instruction = {
         form: 'dmaSys',

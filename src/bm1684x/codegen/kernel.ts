@@ -53,7 +53,7 @@ export interface Slice {
 export interface KernelSink {
   /** Appends a TIU command. Ids and dependencies are filled in behind it. */
   emit(instruction: Instruction): void
-  /** Scratch of that many bytes per lane, 64-byte aligned, in banks of its own where `apart` is given; free again when the kernel returns. */
+  /** Scratch of that many bytes per lane, 64-byte aligned; free again when the kernel returns. */
   scratch(bytes: number): number
 }
 

@@ -7,8 +7,8 @@
  * free layouts {n,c,h,w} in elements; pads are up, down, left, right; strides and dilations h, w.
  */
 import { globalBase, laneBytes, lanes, localBase, staticBase } from '../chip.js'
-import { schedule } from '../machine/schedule.js'
 import type { Program } from '../program.js'
+import { schedule } from '../schedule.js'
 import type { Values } from './fields.js'
 import { dmaTensor, dmaType, engineOf, eu, type FormName, type Instruction, layoutCode, prec } from './forms.js'
 

@@ -1,8 +1,8 @@
 /** Finds what a program leaves to chance: missing dependencies between the engines, and memory that nothing wrote. */
 import { QuantError } from '../../errors.js'
-import type { Program } from '../program.js'
-import { type IoData, run } from './run.js'
-import { type Order, schedule, stepName } from './schedule.js'
+import type { IoData, Program } from '../program.js'
+import { type Order, schedule, stepName } from '../schedule.js'
+import { run } from './run.js'
 
 /** 123, 61280, 1.3e36. */
 const large = 0x7b

@@ -3,7 +3,8 @@ import { QuantError, unreachable } from '../../errors.js'
 import { globalBase } from '../chip.js'
 import { checkInstruction } from '../isa/check.js'
 import type { Engine, Instruction } from '../isa/forms.js'
-import type { IoType, Program, ProgramTensor } from '../program.js'
+import { type IoData, type Program, type ProgramTensor, storedArray } from '../program.js'
+import { type Order, schedule, stepName } from '../schedule.js'
 import { arith } from './arith.js'
 import { conv } from './conv.js'
 import { dma } from './dma.js'
@@ -13,19 +14,7 @@ import { createMemory, type Memory } from './memory.js'
 import { move } from './move.js'
 import { pool } from './pool.js'
 import { requant } from './requant.js'
-import { type Order, schedule, stepName } from './schedule.js'
 import { compareSelect, linear, specialFunction } from './special.js'
-
-/** Stored values: f16 and bf16 as bits in a Uint16Array. */
-export type IoData = Float32Array | Uint16Array | Int8Array | Uint8Array
-
-const arrays = {
-  f32: Float32Array,
-  f16: Uint16Array,
-  bf16: Uint16Array,
-  i8: Int8Array,
-  u8: Uint8Array,
-} as const satisfies Record<IoType, unknown>
 
 /** Executes one command on a memory. @throws QuantError 'runtime' for what the chip would not do or is not modelled */
 export function execute(memory: Memory, instruction: Instruction): void {
@@ -112,7 +101,7 @@ export function run(
 function feed(memory: Memory, input: ProgramTensor, data: IoData | undefined, program: string): void {
   const size = input.shape.reduce((product, side) => product * side, 1)
   if (!data) throw new QuantError('runtime', `${program} was run without a value for ${input.name}`)
-  if (data.length !== size || !(data instanceof arrays[input.type]))
+  if (data.length !== size || !(data instanceof storedArray[input.type]))
     throw new QuantError('runtime', `${input.name} is ${size} elements of ${input.type}, not what was given`)
   memory.global.u8.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), input.address - globalBase)
 }
@@ -120,7 +109,7 @@ function feed(memory: Memory, input: ProgramTensor, data: IoData | undefined, pr
 function fetch(memory: Memory, { type, shape, address }: ProgramTensor): IoData {
   const size = shape.reduce((product, side) => product * side, 1)
   const from = address - globalBase
-  const array = arrays[type]
+  const array = storedArray[type]
   const bytes = memory.global.u8.slice(from, from + size * array.BYTES_PER_ELEMENT)
   return new array(bytes.buffer)
 }

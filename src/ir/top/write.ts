@@ -2,10 +2,12 @@
  * The float graph as Top-dialect text, the vendor's `NAME.mlir`: each weight stands as `top.Weight` in front of the first layer that
  * reads it, its data in the npz file that `module.weight_file` names, under the weight's name.
  */
+
 import type { Threshold, Thresholds } from '../../calibrate/threshold.js'
-import type { Graph, Node, Weight } from '../graph.js'
+import type { Graph, Node } from '../graph.js'
 import { flopsOf } from '../mlir/flops.js'
 import { double, i64, quoted, type TextOperation, writeModule } from '../mlir/print.js'
+import { usedWeights } from '../mlir/weights.js'
 import type { NpyArray } from '../npz.js'
 import { OPERANDS, writeAttributes } from './ops.js'
 
@@ -57,15 +59,8 @@ export function writeTop(graph: Graph, options: TopOptions): string {
   })
 }
 
-/** The arrays of the weight npz, in the order in which the text names them. Weights that no layer reads are left out. */
-export function topWeights(graph: Graph): [string, NpyArray][] {
-  const used = new Map<string, Weight>()
-  for (const name of graph.nodes.flatMap((node) => node.inputs)) {
-    const weight = graph.weights.get(name)
-    if (weight !== undefined) used.set(name, weight)
-  }
-  return [...used]
-}
+/** The arrays of the weight npz, in the order in which the text names them. */
+export const topWeights = (graph: Graph): [string, NpyArray][] => usedWeights(graph)
 
 /** An absent bias is written as an empty operand. */
 function operandsOf({ op, inputs }: Node): string[] {

@@ -2,10 +2,12 @@
  * The quantized graph as Tpu-dialect text, the vendor's lowered `NAME_int8_tpu.mlir`: 8-bit values have types like
  * `!quant.uniform<i8:f32, 0.5>`, weights stand as `top.Weight` in front of the first layer that reads them.
  */
+
 import { flopsOf } from '../../ir/mlir/flops.js'
 import { double, i64, quoted, type TextOperation, writeModule } from '../../ir/mlir/print.js'
+import { usedWeights } from '../../ir/mlir/weights.js'
 import type { NpyArray } from '../../ir/npz.js'
-import type { Precision, QGraph, QNode, QType, QWeight } from '../qgraph.js'
+import type { Precision, QGraph, QNode, QType } from '../qgraph.js'
 import { operandsOf, writeTpuOp } from './ops.js'
 import { elementOf, storeWeight } from './weights.js'
 
@@ -55,15 +57,9 @@ export function writeTpu(graph: QGraph, options: TpuOptions): string {
   })
 }
 
-/** The arrays of the weight npz, in the order in which the text names them. Weights that no layer reads are left out. */
-export function tpuWeights(graph: QGraph): [string, NpyArray][] {
-  const used = new Map<string, QWeight>()
-  for (const name of graph.nodes.flatMap((node) => node.inputs)) {
-    const weight = graph.weights.get(name)
-    if (weight !== undefined) used.set(name, weight)
-  }
-  return [...used].map(([name, weight]) => [name, storeWeight(weight)])
-}
+/** The arrays of the weight npz, in the order in which the text names them. */
+export const tpuWeights = (graph: QGraph): [string, NpyArray][] =>
+  usedWeights(graph).map(([name, weight]) => [name, storeWeight(weight)])
 
 /** An absent bias and the buffer that a permutation may want are written as empty operands. */
 function textOperands({ op, inputs }: QNode): readonly string[] {

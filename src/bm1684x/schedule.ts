@@ -1,7 +1,7 @@
 /** In which order the commands of both engines may run. */
-import { QuantError } from '../../errors.js'
-import type { Engine, Instruction } from '../isa/forms.js'
-import type { Program } from '../program.js'
+import { QuantError } from '../errors.js'
+import type { Engine, Instruction } from './isa/forms.js'
+import type { Program } from './program.js'
 
 export interface Step {
   readonly engine: Engine
