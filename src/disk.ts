@@ -187,16 +187,21 @@ function list(folder: string): string[] {
   return attempt(folder, 'list', () => readdirSync(folder).sort())
 }
 
-/** Every file below a folder as paths relative to it with '/', sorted. Names that begin with a dot are left out. */
-export function listDeep(folder: string): string[] {
+/**
+ * Every file below a folder as paths relative to it with '/', sorted. Names that begin with a dot are left out.
+ * @param onFolder told each folder below it, absolute as `folder` is
+ */
+export function listDeep(folder: string, onFolder: (path: string) => void = () => {}): string[] {
   const found: string[] = []
   const walk = (prefix: string): void => {
     for (const name of list(join(folder, prefix))) {
       if (name.startsWith('.')) continue
       const path = prefix === '' ? name : `${prefix}/${name}`
       const what = stat(join(folder, path))
-      if (what?.directory) walk(path)
-      else if (what) found.push(path)
+      if (what?.directory) {
+        onFolder(join(folder, path))
+        walk(path)
+      } else if (what) found.push(path)
     }
   }
   walk('')

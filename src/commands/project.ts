@@ -26,7 +26,11 @@ export interface OpenedProject {
 export function openProject(options: ProjectOptions): OpenedProject {
   const description = readDescription(options)
   const pool = openPool<typeof jobs>(workerEntry(), workersOf(options))
-  return { config: description.config, pool, project: pipeline({ ...description, pool }) }
+  return {
+    config: description.config,
+    pool,
+    project: pipeline({ ...description, file: findFile(options), pool }),
+  }
 }
 
 /** What quant.yaml says; paths in it are relative to `root`. */

@@ -48,8 +48,12 @@ export interface Project {
   readonly root: string
   /** Absolute folder of the artifacts. */
   readonly output: string
-  /** Absolute folder of state log, store and memo. */
+  /** Absolute folder of the state log and the lock. */
   readonly state: string
+  /** Absolute folder of the store and the memo: inside `state`, or shared with other projects. */
+  readonly store: string
+  /** What decided which stages there are and what they read: the description itself, lists, class names, and the folders of data sets with all folders in them. Absolute. */
+  readonly description: readonly string[]
   /** In topological order. */
   readonly stages: readonly Stage[]
 }

@@ -67,10 +67,10 @@ export function calibrateStage(recipe: Recipe, calibration: Calibration & { data
 
 /** The pictures of calibration, sorted; the search takes the first of them. */
 export function calibrationPictures(
-  { root, places }: Recipe,
+  recipe: Recipe,
   { dataset, inputNum }: Calibration & { dataset: string },
 ): string[] {
-  const all = filesOfDataset(root, dataset, 'the data set', places(['calibration', 'dataset']))
+  const all = filesOfDataset(recipe, dataset, 'the data set', recipe.places(['calibration', 'dataset']))
   return inputNum === 0 ? all : all.slice(0, inputNum)
 }
 

@@ -13,6 +13,8 @@ export interface Recipe {
   readonly places: (path: readonly (string | number)[]) => Place
   readonly pool: Pool<typeof jobs>
   readonly artifacts: Artifacts
+  /** Takes down a file or folder (absolute) that was looked at to find out which stages there are. */
+  readonly look: (path: string) => void
 }
 
 /** Files in the output folder. NAME is `model.name`. */

@@ -3,13 +3,17 @@ import { dirname, isAbsolute, join, resolve } from 'node:path'
 import * as disk from '../disk.js'
 import { type Place, QuantError } from '../errors.js'
 import { isSampleFile } from '../preprocess/sample-file.js'
+import type { Recipe } from './context.js'
+
+type DatasetReader = Pick<Recipe, 'root' | 'look'>
 
 /**
  * The files of a data set, relative to the root.
  * @throws QuantError 'config' at `place` when there is none.
  */
-export function filesOfDataset(root: string, dataset: string, what: string, place: Place): string[] {
+export function filesOfDataset({ root, look }: DatasetReader, dataset: string, what: string, place: Place): string[] {
   const at = disk.stat(resolve(root, dataset))
+  look(resolve(root, dataset))
   if (!at)
     throw new QuantError('config', `${what} ${dataset} does not exist`, {
       place,
@@ -17,7 +21,7 @@ export function filesOfDataset(root: string, dataset: string, what: string, plac
     })
   const files = at.directory
     ? disk
-        .listDeep(resolve(root, dataset))
+        .listDeep(resolve(root, dataset), look)
         .filter(isSampleFile)
         .map((file) => join(dataset, file))
     : isSampleFile(dataset)

@@ -73,17 +73,18 @@ export function detectStage(recipe: Recipe, variant: Variant | undefined): Stage
 }
 
 /** Pictures with labels, pictures to draw, and both together without doubles. Relative to quant.yaml. */
-export function verifyPictures({ config, root, places }: Recipe): {
+export function verifyPictures(recipe: Recipe): {
   labelled: string[]
   drawn: string[]
   all: string[]
 } {
+  const { config, places } = recipe
   const { validation, images } = config.verify
   const labelled = validation
-    ? filesOfDataset(root, validation.images, 'the validation set', places(['verify', 'validation', 'images']))
+    ? filesOfDataset(recipe, validation.images, 'the validation set', places(['verify', 'validation', 'images']))
     : []
   const drawn = images.flatMap((image, index) =>
-    filesOfDataset(root, image, 'the picture', places(['verify', 'images', index])),
+    filesOfDataset(recipe, image, 'the picture', places(['verify', 'images', index])),
   )
   return { labelled, drawn, all: [...new Set([...labelled, ...drawn])] }
 }
@@ -92,7 +93,8 @@ export function detectorSpec({
   config,
   root,
   places,
-}: Pick<Recipe, 'config' | 'root' | 'places'>): DetectorSpec | undefined {
+  look = () => {},
+}: Pick<Recipe, 'config' | 'root' | 'places'> & Partial<Pick<Recipe, 'look'>>): DetectorSpec | undefined {
   const { detector } = config.verify
   if (!detector) return undefined
   const { kind, anchors, classScores, iou, classes } = detector
@@ -102,6 +104,7 @@ export function detectorSpec({
     if (classes.kind === 'known') return classLists[classes.name]
     if (classes.kind === 'list') return classes.names
     const file = resolve(root, classes.path)
+    look(file)
     const place = places(['verify', 'detector', 'classes'])
     if (!disk.exists(file))
       throw new QuantError('config', `the class file ${classes.path} does not exist`, {

@@ -24,6 +24,8 @@ import { gateStage, verifyStage } from './verify.js'
 
 export interface PipelineInput {
   readonly config: Config
+  /** quant.yaml itself, absolute. */
+  readonly file: string
   /** Folder of quant.yaml, absolute. */
   readonly root: string
   readonly places: (path: readonly (string | number)[]) => Place
@@ -33,7 +35,8 @@ export interface PipelineInput {
 /** @throws QuantError 'config' with a place in quant.yaml. */
 export function pipeline(input: PipelineInput): Project {
   const { config, root } = input
-  const recipe: Recipe = { ...input, artifacts: artifactsOf(config) }
+  const description = new Set([input.file])
+  const recipe: Recipe = { ...input, artifacts: artifactsOf(config), look: (path) => description.add(path) }
   checkModelFile(recipe)
   checkTables(recipe)
   const stages: (Stage | undefined)[] = [fetchStage(recipe), importStage(recipe)]
@@ -57,7 +60,9 @@ export function pipeline(input: PipelineInput): Project {
     root,
     output: resolve(root, config.output),
     state: resolve(root, '.quant'),
+    store: resolve(root, '.quant/store'),
     stages: stages.filter((stage) => stage !== undefined),
+    description: [...description],
   }
 }
 

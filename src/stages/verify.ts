@@ -118,12 +118,13 @@ interface LabelFiles {
 }
 
 /** A folder of YOLO text files meets the pictures by their stems; a picture without a file has no objects. */
-function labelFiles({ config, root, places }: Recipe, labelled: readonly string[]): LabelFiles {
+function labelFiles({ config, root, places, look }: Recipe, labelled: readonly string[]): LabelFiles {
   const { validation } = config.verify
   if (!validation) return { files: [], pass: () => undefined }
   const { labels } = validation
   const place = places(['verify', 'validation', 'labels'])
   const at = disk.stat(resolve(root, labels))
+  look(resolve(root, labels))
   if (!at)
     throw new QuantError('config', `the labels ${labels} do not exist`, {
       place,
@@ -132,7 +133,7 @@ function labelFiles({ config, root, places }: Recipe, labelled: readonly string[
   if (!at.directory) return { files: [labels], pass: (path) => ({ coco: path(labels) }) }
   const byStem = new Map(
     disk
-      .listDeep(resolve(root, labels))
+      .listDeep(resolve(root, labels), look)
       .filter((file) => file.endsWith('.txt'))
       .map((file) => [stem(file), join(labels, file)]),
   )

@@ -139,7 +139,7 @@ export async function buildRig(
   }
   function project() {
     const { config, places } = parseConfig(stringify(self.yaml), 'quant.yaml')
-    return pipeline({ config, places, root, pool })
+    return pipeline({ config, places, root, file: join(root, 'quant.yaml'), pool })
   }
   self.write('tiny.onnx', tinyDetector())
   for (let n = 1; n <= 4; n++) self.write(`pictures/p${n}.png`, await picture(n))

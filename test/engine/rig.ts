@@ -86,6 +86,8 @@ export function rig(files: Record<string, string>, stages: Record<string, TextSt
         root,
         output: join(root, 'out'),
         state: join(root, '.quant'),
+        store: join(root, '.quant/store'),
+        description: [],
         stages: Object.entries(self.stages).map(([name, stage]): Stage => {
           const { params = {}, identity = '1' } = stage
           return {
