@@ -3,6 +3,7 @@ import { eu, type InstructionOf, layoutCode, prec, rounding } from '../isa/forms
 import { bitwise, copy } from './bits.js'
 import { cast } from './cast.js'
 import { divide } from './divide.js'
+import type { Loops } from './loops.js'
 import {
   eachRow,
   elementAt,
@@ -23,6 +24,7 @@ import {
   store,
 } from './memory.js'
 import { clampLine, flush, rounder, roundShift, roundShiftBig } from './numbers.js'
+import { vectorArith } from './vector.js'
 
 type Fields = InstructionOf<'ar'>['fields']
 
@@ -31,6 +33,7 @@ export type Source = Operand | { readonly constant: number; readonly prec: numbe
 
 export interface Elementwise {
   readonly local: Space
+  readonly loops: Loops
   readonly fields: Fields
   readonly shape: Shape
   readonly result: Operand
@@ -41,7 +44,7 @@ export interface Elementwise {
   readonly shiftOf: (channel: number) => number
 }
 
-export function arith({ local }: Memory, { fields }: InstructionOf<'ar'>): void {
+export function arith({ local, loops }: Memory, { fields }: InstructionOf<'ar'>): void {
   const unit = fields.tsk_eu_typ ?? 0
   const shape: Shape = [fields.res0_n ?? 0, fields.res0_c ?? 0, fields.res0_h ?? 0, fields.res0_w ?? 0]
   const single = ([eu.ar.not, eu.ar.cast, eu.ar.copy, eu.ar.abs] as number[]).includes(unit)
@@ -52,7 +55,17 @@ export function arith({ local }: Memory, { fields }: InstructionOf<'ar'>): void 
   const result = operandAt(fields.res0_addr ?? 0, shape, fields.res0_prec ?? 0, signed, layoutOf(fields, 'res0'))
   for (const one of [a, b])
     if (one && 'lane' in one && one.lane !== result.lane) throw refuse('operands begin in different lanes')
-  const op: Elementwise = { local, fields, shape, result, a, b, shiftOf: shifts(local, fields, shape, result.lane) }
+  const op: Elementwise = {
+    local,
+    loops,
+    fields,
+    shape,
+    result,
+    a,
+    b,
+    shiftOf: shifts(local, fields, shape, result.lane),
+  }
+  if (vectorArith(op)) return
   if (unit === eu.ar.copy) copy(op)
   else if (unit === eu.ar.cast) cast(op)
   else if (unit === eu.ar.div) divide(op)

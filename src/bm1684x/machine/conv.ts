@@ -20,22 +20,14 @@ import {
   store,
 } from './memory.js'
 import { flush, roundShift } from './numbers.js'
-import {
-  type FilterReader,
-  halfSums,
-  integerSums,
-  type Start,
-  type Sums,
-  type SumsOfChannel,
-  singleSums,
-} from './sums.js'
+import { type Filter, halfSums, integerSums, type Start, type Sums, type SumsOfChannel, singleSums } from './sums.js'
 import { type Window, windowOf } from './window.js'
 
 /**
  * conv.normal: int8 to int32 (sums wrap) or int16 (refused where they leave it); fp16, bf16 and fp32 with fp32 bias, in the order and with the
  * roundings of the vendor's model (`dots.ts`). conv.wrq, wrqrelu: (sum + bias) >> shift, half up, saturated.
  */
-export function conv({ local }: Memory, instruction: InstructionOf<'conv'>): void {
+export function conv({ local, loops }: Memory, instruction: InstructionOf<'conv'>): void {
   const { fields } = instruction
   const window = windowOf(instruction)
   const type = fields.opd0_prec ?? 0
@@ -49,7 +41,7 @@ export function conv({ local }: Memory, instruction: InstructionOf<'conv'>): voi
   const filter = filterReader(local, fields, inShape[1], result.lane)
   const finish = float ? floatResult(local, fields, result) : intResult(local, fields, result)
   const shape = { window, rotated: fields.kernel_rotate, channels: inShape[1], size: [oh, ow] } as const
-  const sums = (float ? (type === prec.fp32 ? singleSums : halfSums) : integerSums)(shape)
+  const sums = (float ? (type === prec.fp32 ? singleSums : halfSums) : integerSums)(loops, shape)
   const pad = immediate(fields.opd3_addr ?? 0, type, input.signed)
   const insert = immediate(fields.res1_addr ?? 0, type, input.signed)
   for (let image = 0; image < n; image++) {
@@ -57,7 +49,7 @@ export function conv({ local }: Memory, instruction: InstructionOf<'conv'>): voi
       bias: (c) => channelValue(local, fields, prec.fp32, c, result.lane),
       ...(float && fields.res_add === 1 ? { old: (c: number) => pixelsOf(local, result, image, c, oh * ow) } : {}),
     }
-    layOut(local, input, inShape, window, image, normal ? pad : 0, insert, sums)
+    layOut({ local, loops }, input, inShape, window, image, normal ? pad : 0, insert, sums)
     for (let c = 0; c < oc; c += sums.together) {
       const existing = Math.min(sums.together, oc - c)
       const found = sums.channels(c, existing, filter, start)
@@ -78,7 +70,7 @@ const inputLayout = (fields: Fields): Strides | 'aligned' =>
 
 /** Writes one image channels-last, spread out and padded. */
 function layOut(
-  local: Space,
+  { local, loops }: Pick<Memory, 'local' | 'loops'>,
   input: Operand,
   [, c, h, w]: Shape,
   { extent, spread, pads }: Window,
@@ -87,27 +79,55 @@ function layOut(
   insert: number,
   { image: into, at, pitch }: Sums,
 ): void {
-  into.fill(pad, at, at + extent[0] * extent[1] * pitch)
+  if (extent[0] !== h || extent[1] !== w || pitch !== c) into.fill(pad, at, at + extent[0] * extent[1] * pitch)
   const row = extent[1] * pitch
   if (insert !== pad && (spread[0] > 1 || spread[1] > 1))
     for (let y = 0; y < (h - 1) * spread[0] + 1; y++) {
       const from = at + (pads[0] + y) * row + pads[1] * pitch
       into.fill(insert, from, from + ((w - 1) * spread[1] + 1) * pitch)
     }
-  const line = new Float64Array(w)
   const step = spread[1] * pitch
-  for (let y = 0; y < h; y++)
-    for (let channel = 0; channel < c; channel++) {
+  const first = at + pads[0] * row + pads[1] * pitch
+  // Where neither side has anything between rows, all of them are one.
+  const joined = step === pitch && row === w * pitch && input.strides[2] === w
+  const [rows, columns] = joined ? [1, h * w] : [h, w]
+  const together = sizeOf(input.prec) === 1 ? 8 : 4
+  const size = sizeOf(input.prec)
+  const bytes = into.BYTES_PER_ELEMENT
+  const loop = loops.functions[spreadLoop(input)]
+  const steps = [input.strides[2] * size, spread[0] * row * bytes, step * bytes] as const
+  const line = new Float64Array(w)
+  for (let channel = 0; channel < c; ) {
+    const neighbours = channel + together <= c && ((input.lane + channel) % lanes) + together <= lanes
+    if (neighbours && columns >= together && input.strides[3] === 1) {
+      loop(elementAt(input, image, channel) * size, (first + channel) * bytes, rows, columns, ...steps)
+      channel += together
+      continue
+    }
+    for (let y = 0; y < h; y++) {
       const from = elementAt(input, image, channel) + y * input.strides[2]
       load(local, input.prec, input.signed, from, input.strides[3], w, line)
       if (input.prec === prec.fp32) flush(line, w)
-      let to = at + (pads[0] + y * spread[0]) * row + pads[1] * pitch + channel
+      let to = first + y * spread[0] * row + channel
       for (let x = 0; x < w; x++, to += step) into[to] = line[x]!
     }
+    channel++
+  }
 }
 
+const spreadLoop = ({ prec: type, signed }: Operand) =>
+  type === prec.int8
+    ? signed
+      ? 'spread_s8'
+      : 'spread_u8'
+    : type === prec.fp32
+      ? 'spread_f32'
+      : type === prec.fp16
+        ? 'spread_f16'
+        : 'spread_bf16'
+
 /** Reads weights less their zero point (layouts: [oc][ic / block][tap][block], and [oc][ic][tap] for fp32). */
-function filterReader(local: Space, fields: Fields, ic: number, lane: number): FilterReader {
+function filterReader(local: Space, fields: Fields, ic: number, lane: number): Filter {
   const type = fields.opd0_prec ?? 0
   const size = sizeOf(type)
   const signed = fields.opd1_sign === 1
@@ -123,10 +143,14 @@ function filterReader(local: Space, fields: Fields, ic: number, lane: number): F
   const zeros = !isFloat(type) && fields.tsk_eu_typ === eu.conv.normal
   const weights = new Float64Array(ic)
   if (constant) weights.fill(immediate(address, type, signed))
-  return (oc, tap, first, count, into, at, step) => {
-    const zero = zeros ? channelValue(local, fields, prec.int8, oc, lane) : 0
-    const at0 = lane + oc
-    const base = ((at0 % lanes) * laneBytes + (address % laneBytes)) / size + Math.floor(at0 / lanes) * channelElements
+  const zeroOf = (oc: number): number => (zeros ? channelValue(local, fields, prec.int8, oc, lane) : 0)
+  const baseOf = (oc: number): number => {
+    const at = lane + oc
+    return ((at % lanes) * laneBytes + (address % laneBytes)) / size + Math.floor(at / lanes) * channelElements
+  }
+  const read: Filter['read'] = (oc, tap, first, count, into, at, step) => {
+    const zero = zeroOf(oc)
+    const base = baseOf(oc)
     if (!constant && block === 1) {
       load(local, type, signed, base + first * taps + tap, taps, count, weights)
       flush(weights, count)
@@ -137,6 +161,8 @@ function filterReader(local: Space, fields: Fields, ic: number, lane: number): F
       }
     for (let i = 0, to = at; i < count; i++, to += step) into[to] = weights[i]! - zero
   }
+  if (constant || type !== prec.int8) return { read }
+  return { read, packed: { signed, of: (oc) => [baseOf(oc), zeroOf(oc)] } }
 }
 
 /** The value of opd2 for an output channel: immediate or one element per channel. */

@@ -202,10 +202,14 @@ function transposeCW(memory: Memory, fields: Fields): void {
   ]
   const source = side(memory, sourceAddress(fields), shape, strides('src'), size)
   const result = side(memory, resultAddress(fields), [n, w, h, c], strides('dst'), size)
+  const view = size === 4 ? 'u32' : size === 2 ? 'u16' : 'u8'
+  const [input, output] = [source.space[view], result.space[view]]
   for (let in_ = 0; in_ < n; in_++)
-    for (let ic = 0; ic < c; ic++)
-      for (let y = 0; y < h; y++) {
-        const from = source.place(in_, ic, y, 0)
-        for (let x = 0; x < w; x++) copyRow(source, from + x * size, result, result.place(in_, x, y, ic), 1, size)
+    for (let y = 0; y < h; y++) {
+      const rows = Array.from({ length: c }, (_, ic) => source.place(in_, ic, y, 0) / size)
+      for (let x = 0; x < w; x++) {
+        const to = result.place(in_, x, y, 0) / size
+        for (let ic = 0; ic < c; ic++) output[to + ic] = input[rows[ic]! + x]!
       }
+    }
 }

@@ -10,6 +10,7 @@ import {
   refuse,
   type Shape,
   type Strides,
+  separate,
   sizeOf,
 } from './memory.js'
 
@@ -17,7 +18,7 @@ import {
  * gather: result[n, c, 0, w] = table[n, c, 0, index[n, c, 0, w]]; scatter: result[.., index] = table[.., w]. The index is uint8 or
  * uint16. @throws QuantError for an index outside
  */
-export function gather({ local }: Memory, { fields }: InstructionOf<'sg'>): void {
+export function gather({ local, loops }: Memory, { fields }: InstructionOf<'sg'>): void {
   const unit = fields.tsk_eu_typ ?? -1
   const scatter = unit === eu.sg.peSScatterD1coor || unit === eu.sg.peSScatterHzd
   if (!scatter && unit !== eu.sg.peSGatherD1coor && unit !== eu.sg.peSGatherHzd)
@@ -43,6 +44,13 @@ export function gather({ local }: Memory, { fields }: InstructionOf<'sg'>): void
   const view = rawView(local, type)
   const indices = rawView(local, indexType)
   const limit = scatter ? w : tableWidth
+  // With tables of 256 bytes no index is outside.
+  const apart = separate(indexShape, result, index) && separate(indexShape, result, table, [1, c, 1, tableWidth])
+  if (sizeOf(type) === 1 && indexType === prec.int8 && !scatter && tableWidth >= 256 && w >= indexShape[3] && apart) {
+    const { lookup } = loops.functions
+    eachRow(indexShape, [result, tableAt, index], ([to, from, at]) => lookup(to!, at!, indexShape[3], from!))
+    return
+  }
   eachRow(indexShape, [result, tableAt, index], ([to, from, at]) => {
     for (let i = 0; i < indexShape[3]; i++) {
       const which = indices[at! + i]!

@@ -2,6 +2,7 @@
 import { QuantError } from '../../errors.js'
 import { globalBase, laneBytes, lanes, localBase, roundUp, vectorBytes } from '../chip.js'
 import { prec } from '../isa/forms.js'
+import { createLoops, type Loops } from './loops.js'
 import { bf16Bits, f16Bits, f16Values, f32FromBits } from './numbers.js'
 
 /** One memory, seen as elements of each kind. */
@@ -21,29 +22,42 @@ export interface Memory {
   /** From `globalBase` on. */
   readonly global: Space
   readonly l2: Space
+  /** Loops that work in local memory, whose addresses are theirs. */
+  readonly loops: Loops
 }
 
 const l2Base = 0x1000_0000
 const l2Bytes = 2 * 1024 * 1024
 
-function space(bytes: number, fill: number): Space {
-  const buffer = new ArrayBuffer(roundUp(bytes, 8))
-  const u8 = new Uint8Array(buffer)
-  if (fill !== 0) u8.fill(fill)
+function space(buffer: ArrayBufferLike, bytes: number): Space {
   return {
-    u8,
-    i8: new Int8Array(buffer),
-    i16: new Int16Array(buffer),
-    u16: new Uint16Array(buffer),
-    i32: new Int32Array(buffer),
-    u32: new Uint32Array(buffer),
-    f32: new Float32Array(buffer),
+    u8: new Uint8Array(buffer, 0, bytes),
+    i8: new Int8Array(buffer, 0, bytes),
+    i16: new Int16Array(buffer, 0, bytes / 2),
+    u16: new Uint16Array(buffer, 0, bytes / 2),
+    i32: new Int32Array(buffer, 0, bytes / 4),
+    u32: new Uint32Array(buffer, 0, bytes / 4),
+    f32: new Float32Array(buffer, 0, bytes / 4),
   }
 }
 
 /** Memory in which every byte is `fill`. */
 export function createMemory(globalBytes: number, fill: number): Memory {
-  return { local: space(lanes * laneBytes, fill), global: space(globalBytes, fill), l2: space(l2Bytes, fill) }
+  const loops = createLoops()
+  const buffer = (bytes: number) => new ArrayBuffer(roundUp(bytes, 8))
+  const memory = {
+    local: space(loops.memory.buffer, lanes * laneBytes),
+    global: space(buffer(globalBytes), roundUp(globalBytes, 8)),
+    l2: space(buffer(l2Bytes), l2Bytes),
+    loops,
+  }
+  if (fill !== 0) refill(memory, fill)
+  return memory
+}
+
+/** Makes every byte of all memories `fill`. */
+export function refill({ local, global, l2 }: Memory, fill: number): void {
+  for (const { u8 } of [local, global, l2]) u8.fill(fill)
 }
 
 /** What the chip would not do; the runner puts the command in front. */
@@ -132,6 +146,17 @@ export function elementAt({ lane, offset, prec: code, strides }: Operand, n: num
   return ((at % lanes) * laneBytes + offset) / sizeOf(code) + n * strides[0] + Math.floor(at / lanes) * strides[1]
 }
 
+/** Are two operands the same elements, or in no byte the same? `other` is the shape of b where it is not that of a. */
+export function separate(shape: Shape, a: Operand, b: Operand, other = shape): boolean {
+  const same = a.lane === b.lane && a.offset === b.offset && sizeOf(a.prec) === sizeOf(b.prec) && other === shape
+  if (same && a.strides.every((stride, i) => stride === b.strides[i])) return true
+  return a.offset >= endOf(other, b) || b.offset >= endOf(shape, a)
+}
+
+/** Bytes of a lane up to the end of an operand. */
+const endOf = ([n, c, h, w]: Shape, { lane, offset, prec: code, strides: [byN, byC, byH, byW] }: Operand): number =>
+  offset + ((n - 1) * byN + (groupsOf(lane, c) - 1) * byC + (h - 1) * byH + (w - 1) * byW + 1) * sizeOf(code)
+
 /**
  * Visits rows of a shape, with the place of the row in each operand: of w elements, or of h * w where all operands have their rows
  * one behind the other.
@@ -146,11 +171,21 @@ export function eachRow(
   const rows = joined ? 1 : h
   const length = joined ? h * w : w
   const at: number[] = operands.map(() => 0)
+  const starts = operands.map(({ offset, prec: code }) => offset / sizeOf(code))
+  const perLane = operands.map(({ prec: code }) => laneBytes / sizeOf(code))
   for (let in_ = 0; in_ < n; in_++)
     for (let ic = 0; ic < c; ic++)
       for (let ih = 0; ih < rows; ih++) {
-        for (let k = 0; k < operands.length; k++)
-          at[k] = elementAt(operands[k]!, in_, ic) + ih * operands[k]!.strides[2]
+        for (let k = 0; k < operands.length; k++) {
+          const { lane, strides } = operands[k]!
+          const place = lane + ic
+          at[k] =
+            (place % lanes) * perLane[k]! +
+            starts[k]! +
+            in_ * strides[0] +
+            Math.floor(place / lanes) * strides[1] +
+            ih * strides[2]
+        }
         visit(at, length, ic)
       }
 }

@@ -111,6 +111,12 @@ export function f32FromBits(bits: number): number {
   return float[0]!
 }
 
+/** The bits of a number rounded to float32. */
+export function f32Bits(value: number): number {
+  float[0] = value
+  return floatBits[0]!
+}
+
 /** The value of each binary16 pattern. */
 export const f16Values: Float32Array = new Float32Array(65536).map((_, bits) => {
   const exponent = (bits >> 10) & 31

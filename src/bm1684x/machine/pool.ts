@@ -12,17 +12,19 @@ import {
   rangeOf,
   refuse,
   type Shape,
+  separate,
   store,
 } from './memory.js'
 import { flush, rounder, roundShift } from './numbers.js'
-import { tapOf, windowOf } from './window.js'
+import { windowOf } from './window.js'
+import { type Frame, leadWindows, type WindowLoop } from './windows.js'
 
 /**
  * One pord command. int8: exact sums. Floats, in the order and with the roundings of the vendor's model: products and sums are rounded to
  * the element type; even taps are added to one sum, odd ones to another that begins with the bias; the result is the sum of both. An
  * average is a depthwise convolution with equal weights.
  */
-export function pool({ local }: Memory, instruction: InstructionOf<'pord'>): void {
+export function pool({ local, loops }: Memory, instruction: InstructionOf<'pord'>): void {
   const { fields } = instruction
   const window = windowOf(instruction)
   const unit = fields.tsk_eu_typ ?? 0
@@ -76,9 +78,25 @@ export function pool({ local }: Memory, instruction: InstructionOf<'pord'>): voi
   const mode = unit === avg ? 5 : (fields.opd2_n_str ?? 0)
 
   const [eh, ew] = window.extent
-  const image = new Float64Array(eh * ew)
   const pad = immediate(fields.opd3_addr ?? 0, type, input.signed)
   const insert = immediate(fields.res1_addr ?? 0, type, input.signed)
+  const loop = loopName()
+  if (loop !== undefined) {
+    const frame: Frame = {
+      window,
+      input,
+      result,
+      shape: inShape,
+      size: [oh, ow],
+      pad: fields.opd3_addr ?? 0,
+    }
+    leadWindows(loops, loop, frame, (channel) => ({
+      weights: weighted ? weightsOf(channel) : undefined,
+      start: weighted ? startOf(channel) : 0,
+    }))
+    return
+  }
+  const image = new Float64Array(eh * ew)
   const line = new Float64Array(inShape[3])
   const sums = new Float64Array(oh * ow)
   const odd = new Float64Array(float && unit !== max ? oh * ow : 0)
@@ -86,15 +104,14 @@ export function pool({ local }: Memory, instruction: InstructionOf<'pord'>): voi
   for (let in_ = 0; in_ < n; in_++)
     for (let channel = 0; channel < c; channel++) {
       layOut(in_, channel)
-      if (kernel) load(local, type, kernel.signed, elementAt(kernel, 0, channel), 1, taps, weights)
-      if (bias) load(local, biasType, biasSigned, elementAt(bias, 0, channel), 1, 1, start)
-      if (float && type === prec.fp32) flush(weights, taps)
-      sums.fill(unit === max ? -Infinity : weighted && !float ? start[0]! : 0)
-      odd.fill(weighted ? start[0]! : 0)
+      if (weighted) weightsOf(channel)
+      const begin = weighted ? startOf(channel) : 0
+      sums.fill(unit === max ? -Infinity : float ? 0 : begin)
+      odd.fill(begin)
       for (let ky = 0; ky < kh; ky++)
         for (let kx = 0; kx < kw; kx++) {
           const from = ky * window.dilations[0] * ew + kx * window.dilations[1]
-          const weight = weighted ? weights[tapOf(window, fields.kernel_rotate, ky, kx)]! : float ? average : 1
+          const weight = weighted ? weights[ky * kw + kx]! : float ? average : 1
           if (unit === max) largest(from)
           else if (float) addRounded((ky * kw + kx) % 2 === 0 ? sums : odd, from, weight)
           else add(from, weight)
@@ -102,6 +119,36 @@ export function pool({ local }: Memory, instruction: InstructionOf<'pord'>): voi
       finish()
       store(local, result.prec, elementAt(result, in_, channel), 1, oh * ow, sums)
     }
+
+  /** In the order of taps. */
+  function weightsOf(channel: number): Float64Array {
+    if (kernel) load(local, type, kernel.signed, elementAt(kernel, 0, channel), 1, taps, weights)
+    if (type === prec.fp32) flush(weights, taps)
+    return kernel && fields.kernel_rotate === 1 ? weights.reverse() : weights
+  }
+
+  function startOf(channel: number): number {
+    if (bias) load(local, biasType, biasSigned, elementAt(bias, 0, channel), 1, 1, start)
+    return start[0]!
+  }
+
+  /** The loop that does the same, where there is one. */
+  function loopName(): WindowLoop | undefined {
+    const stride = window.strides[1]
+    if ((stride !== 1 && stride !== 2) || window.spread[0] > 1 || window.spread[1] > 1) return undefined
+    if (!separate([n, c, oh, ow], result, input, inShape)) return undefined
+    const sign = input.signed ? 's8' : 'u8'
+    if (unit === max) {
+      if (type === prec.int8) return `largest_${sign}_${stride}`
+      return type === prec.fp32 ? `largest_f32_${stride}` : type === prec.fp16 ? `largest_f16_${stride}` : undefined
+    }
+    if (unit !== depthwise) return undefined
+    if (type === prec.fp32) return result.prec === prec.fp32 ? `weighted_f32_${stride}` : undefined
+    if (type !== prec.int8 || result.prec !== prec.int32 || shift !== 0 || !anySign || taps > 4096) return undefined
+    // Sums may not leave int32.
+    for (let channel = 0; channel < c; channel++) if (Math.abs(startOf(channel)) > 2 ** 30) return undefined
+    return `weighted_${sign}_${stride}`
+  }
 
   function layOut(in_: number, channel: number): void {
     image.fill(pad)

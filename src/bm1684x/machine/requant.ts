@@ -16,6 +16,7 @@ import {
   store,
 } from './memory.js'
 import { clampLine, f32FromBits, f32Of, flush, roundShift, roundShiftBig, roundWhole } from './numbers.js'
+import { type Given, isVector, leadRows } from './vector.js'
 
 /** The three words of a record, in the order of the table: see `requant`. */
 type Words = readonly [number, number, number]
@@ -25,7 +26,7 @@ type Words = readonly [number, number, number]
  * point taken off before. rq0 {scale, offset}: sat(round(float(x) * scale + offset)), each step in float32. dq0 {zero, scale}.
  * Records: one per channel in slots of 64 bytes, or one in the command. Zero points have 16 bits.
  */
-export function requant({ local }: Memory, { fields }: InstructionOf<'rqdq'>): void {
+export function requant({ local, loops }: Memory, { fields }: InstructionOf<'rqdq'>): void {
   const unit = fields.tsk_eu_typ ?? -1
   const { rq0, rq1, dq0, dq1 } = eu.rqdq
   if (![rq0, rq1, dq0, dq1].some((known) => known === unit)) throw refuse(`requantisation ${unit} is not modelled`)
@@ -45,7 +46,15 @@ export function requant({ local }: Memory, { fields }: InstructionOf<'rqdq'>): v
   const mode = (fields.opd2_n_str ?? 0) & 7
   const toWhole = (fields.opd2_n_str ?? 0) >> 3
   const line = rowBuffer(0, shape[2] * shape[3])
-  eachRow(shape, [input, result], ([from, to], length, channel) => {
+  const operands = [shape, result, [input]] as const
+  const name = unit === rq1 && mode === rounding.halfUp && input.prec === prec.int32 ? requantLoop : undefined
+  if (unit === dq0 && input.prec === prec.int8 && isVector(...operands))
+    leadRows({ local, loops }, input.signed ? 'dequant_s8' : 'dequant_u8', operands, scale, general)
+  else if (name !== undefined && isVector(...operands))
+    leadRows({ local, loops }, name(result.prec, signed), operands, multiplier, general)
+  else eachRow(shape, [result, input], general)
+
+  function general([to, from]: readonly number[], length: number, channel: number): void {
     load(local, input.prec, input.signed, from!, 1, length, line)
     const words = wordsOf(channel)
     if (unit === rq1) {
@@ -63,7 +72,23 @@ export function requant({ local }: Memory, { fields }: InstructionOf<'rqdq'>): v
       flush(line, length)
     }
     store(local, result.prec, to!, 1, length, line)
-  })
+  }
+
+  /** What the loop for rq1 is given. It shifts by 32 and more; a smaller shift goes into the multiplier if it may. */
+  function multiplier(channel: number): Given | undefined {
+    const [factor, amount, zero] = wordsOf(channel)
+    const shift = Math.max(32, -amount)
+    const raised = factor * 2 ** (shift + amount)
+    if (shift > 62 || Math.abs(raised) >= 2 ** 31) return undefined
+    return [raised, shift - 32, zeroOf(zero, fields.opd2_sign === 1), shift - 1]
+  }
+
+  /** What the loop for dq0 is given. It flushes nothing. */
+  function scale(channel: number): Given | undefined {
+    const [zero, factor] = wordsOf(channel)
+    const size = f32FromBits(factor)
+    return size > 2 ** -100 && size < 2 ** 100 ? [zeroOf(zero, inputSigned), factor] : undefined
+  }
 
   function takeOff(count: number, zero: number): void {
     if (zero !== 0) for (let i = 0; i < count; i++) line[i] = line[i]! - zero
@@ -102,6 +127,9 @@ export function requant({ local }: Memory, { fields }: InstructionOf<'rqdq'>): v
     }
   }
 }
+
+const requantLoop = (type: number, signed: boolean) =>
+  `requant_${signed ? 's' : 'u'}${type === prec.int8 ? 8 : 16}` as const
 
 /**
  * values = round(values * multiplier * 2^-shift), exactly. Results beyond 2^53 are only good for saturation.

@@ -1,7 +1,7 @@
 /** Convolution sums over a channels-last image: how each element type lays out its image and filters for `dots.ts`. */
 import { cubeChannels, roundUp } from '../chip.js'
-import { createHalfDots, createIntegerDots, createSingleDots } from './dots.js'
-import type { Routine } from './wasm.js'
+import type { Loops } from './loops.js'
+import { workBase } from './rows.js'
 import { tapOf, type Window } from './window.js'
 
 export interface Sums {
@@ -15,7 +15,7 @@ export interface Sums {
    * The sums of output channels c, c + 1 ... of all pixels, one array each, until the next call.
    * @param channels how many of them exist, at most `together`
    */
-  channels(c: number, channels: number, filter: FilterReader, start: Start): readonly SumsOfChannel[]
+  channels(c: number, channels: number, filter: Filter, start: Start): readonly SumsOfChannel[]
 }
 
 export type SumsOfChannel = Int32Array | Float32Array
@@ -27,8 +27,14 @@ export interface Start {
   readonly old?: (oc: number) => Float32Array
 }
 
+export interface Filter {
+  readonly read: FilterReader
+  /** int8 in local memory: the address of an output channel's weights, [ic / 64][tap][64], and their zero point. */
+  readonly packed?: { readonly signed: boolean; of(oc: number): readonly [address: number, zero: number] }
+}
+
 /** Writes `count` weights of a tap from input channel `ic` on, each `step` elements further. */
-export type FilterReader = (
+type FilterReader = (
   oc: number,
   tap: number,
   ic: number,
@@ -46,13 +52,9 @@ export interface ConvShape {
   readonly size: readonly [number, number]
 }
 
-const integerDots = createIntegerDots()
-const halfDots = createHalfDots()
-const singleDots = createSingleDots()
-
-/** Byte offsets of stretches of a memory, one behind the other, and their end. */
+/** Addresses of stretches of the loops' memory, one behind the other, and their end. */
 function place(...sizes: number[]): number[] {
-  let at = 0
+  let at = workBase
   return [...sizes, 0].map((bytes) => {
     const start = at
     at = roundUp(at + bytes, 16)
@@ -62,24 +64,23 @@ function place(...sizes: number[]): number[] {
 
 /** Reserves the memory and writes the addresses of the pixels' windows; `count` of them, the last ones repeated. */
 function prepare(
-  dots: Routine,
+  loops: Loops,
   shape: ConvShape,
   count: number,
   pitchBytes: number,
   places: number,
   image: number,
-): ArrayBuffer {
+): SharedArrayBuffer {
   const { window, size } = shape
   const [height, width] = window.extent
   // A run may be read past its end.
-  const buffer = dots.reserve(image + height * width * pitchBytes + 64)
+  const buffer = loops.memory.reserve(image + height * width * pitchBytes + 64)
   const words = new Int32Array(buffer, places, count)
-  for (let i = 0; i < count; i++) {
-    const pixel = Math.min(i, size[0] * size[1] - 1)
-    const y = Math.floor(pixel / size[1]) * window.strides[0]
-    const x = (pixel % size[1]) * window.strides[1]
-    words[i] = image + (y * width + x) * pitchBytes
-  }
+  let last = 0
+  for (let y = 0, i = 0; y < size[0]; y++)
+    for (let x = 0; x < size[1]; x++, i++)
+      words[i] = last = image + (y * window.strides[0] * width + x * window.strides[1]) * pitchBytes
+  words.fill(last, size[0] * size[1])
   return buffer
 }
 
@@ -87,7 +88,7 @@ const offsetOf = ({ dilations, extent }: Window, ky: number, kx: number): number
   ky * dilations[0] * extent[1] + kx * dilations[1]
 
 /** int8 factors as int16; sums are int32 and wrap. `start` is not used. */
-export function integerSums(shape: ConvShape): Sums {
+export function integerSums(loops: Loops, shape: ConvShape): Sums {
   const { window, channels, size, rotated } = shape
   const [kh, kw] = window.kernel
   // Taps of a row of the window lie side by side unless it is dilated.
@@ -96,14 +97,14 @@ export function integerSums(shape: ConvShape): Sums {
   const vectors = Math.ceil((parts * channels) / 8)
   const filterBytes = runCount * vectors * 16
   const count = roundUp(size[0] * size[1], 4)
-  const [places, runs, filters, results, image] = place(count * 4, runCount * 4, filterBytes * 2, count * 8, 0) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-  ]
-  const buffer = prepare(integerDots, shape, count, channels * 2, places, image)
+  const [places, runs, filters, results, image] = place(
+    count * 4,
+    runCount * 4,
+    filterBytes * 2 + 16,
+    count * 8,
+    0,
+  ) as [number, number, number, number, number]
+  const buffer = prepare(loops, shape, count, channels * 2, places, image)
   const factors = new Int16Array(buffer)
   const tapAt = (run: number, part: number) =>
     (dense ? [run, part] : [Math.floor(run / kw), run % kw]) as [number, number]
@@ -117,22 +118,35 @@ export function integerSums(shape: ConvShape): Sums {
     together: 2,
     channels(c, existing, filter) {
       const start = filters / 2
-      factors.fill(0, start, start + filterBytes)
-      for (let i = 0; i < existing; i++)
+      if (existing < 2 || !filter.packed) factors.fill(0, start, start + filterBytes)
+      for (let i = 0; i < existing; i++) {
+        if (filter.packed) {
+          unpack(filter.packed, c + i, filters + i * filterBytes)
+          continue
+        }
         for (let run = 0; run < runCount; run++)
           for (let part = 0; part < parts; part++) {
             const to = start + (i * runCount + run) * vectors * 8 + part * channels
-            filter(c + i, tapOf(window, rotated, ...tapAt(run, part)), 0, channels, factors, to, 1)
+            filter.read(c + i, tapOf(window, rotated, ...tapAt(run, part)), 0, channels, factors, to, 1)
           }
+      }
       const [second, other] = [filters + filterBytes, results + count * 4]
-      integerDots.call(places, count, runs, runCount, vectors, filters, second, results, other)
+      loops.functions.integerDots(places, count, runs, runCount, vectors, filters, second, results, other)
       return sums
     },
+  }
+
+  function unpack({ signed, of }: NonNullable<Filter['packed']>, oc: number, to: number): void {
+    const [address, zero] = of(oc)
+    const block = cubeChannels[1]
+    const [first, step] = rotated === 1 ? [(kh * kw - 1) * block, -block] : [0, block]
+    const loop = loops.functions[signed ? 'filter_s8' : 'filter_u8']
+    loop(address + first, to, runCount, parts, step, kh * kw * block, channels, zero)
   }
 }
 
 /** fp16 and bf16. Runs: blocks of 32 input channels, and in each of them all taps. */
-export function halfSums(shape: ConvShape): Sums {
+export function halfSums(loops: Loops, shape: ConvShape): Sums {
   const { window, channels, size, rotated } = shape
   const [kh, kw] = window.kernel
   const pitch = roundUp(channels, 4)
@@ -142,12 +156,12 @@ export function halfSums(shape: ConvShape): Sums {
   const [places, runs, filters, start, results, image] = place(
     count * 4,
     runCount * 8,
-    pitch * kh * kw * 4,
-    count * 4,
-    count * 4,
+    pitch * kh * kw * 16,
+    count * 16,
+    count * 16,
     0,
   ) as [number, number, number, number, number, number]
-  const buffer = prepare(halfDots, shape, count, pitch * 4, places, image)
+  const buffer = prepare(loops, shape, count, pitch * 4, places, image)
   const factors = new Float32Array(buffer)
   const table = new Int32Array(buffer, runs, runCount * 2)
   const taps = Array.from({ length: kh * kw }, (_, tap): [number, number] => [Math.floor(tap / kw), tap % kw])
@@ -157,35 +171,46 @@ export function halfSums(shape: ConvShape): Sums {
       table[run++] = (offsetOf(window, ...tap) * pitch + first) * 4
       table[run++] = Math.ceil(Math.min(block, channels - first) / 4)
     }
-  const sums = [new Float32Array(buffer, results, count)]
+  const sums = [0, 1, 2, 3].map(() => new Float32Array(count))
   return {
     image: factors,
     at: image / 4,
     pitch,
-    together: 1,
-    channels(c, _, filter, { bias, old }) {
-      const starts = factors.subarray(start / 4, start / 4 + count).fill(bias(c))
-      if (old)
-        old(c).forEach((value, i) => {
-          starts[i] = starts[i]! + value
-        })
-      let to = filters / 4
-      for (let first = 0; first < channels; first += block)
-        for (const tap of taps) {
-          const width = Math.min(block, channels - first)
-          const padded = roundUp(width, 4)
-          factors.fill(0, to + width, to + padded)
-          filter(c, tapOf(window, rotated, ...tap), first, width, factors, to, 1)
-          to += padded
-        }
-      halfDots.call(places, count, runs, runCount, filters, start, results)
+    together: 4,
+    channels(c, existing, filter, { bias, old }) {
+      factors.fill(0, filters / 4, filters / 4 + pitch * kh * kw * 4)
+      for (let i = 0; i < existing; i++) {
+        const begin = bias(c + i)
+        const values = old?.(c + i)
+        for (let k = 0; k < count; k++) factors[start / 4 + 4 * k + i] = values ? begin + values[k]! : begin
+        let to = filters / 4 + i
+        for (let first = 0; first < channels; first += block)
+          for (const tap of taps) {
+            const width = Math.min(block, channels - first)
+            filter.read(c + i, tapOf(window, rotated, ...tap), first, width, factors, to, 4)
+            to += roundUp(width, 4) * 4
+          }
+      }
+      loops.functions.halfDots(places, count, runs, runCount, filters, start, results)
+      apart(new Float32Array(buffer, results, count * 4), sums)
       return sums
     },
   }
 }
 
+/** Four interleaved arrays, each for itself. */
+function apart(found: Float32Array, sums: readonly Float32Array[]): void {
+  const [a, b, c, d] = sums as [Float32Array, Float32Array, Float32Array, Float32Array]
+  for (let k = 0, at = 0; k < a.length; k++, at += 4) {
+    a[k] = found[at]!
+    b[k] = found[at + 1]!
+    c[k] = found[at + 2]!
+    d[k] = found[at + 3]!
+  }
+}
+
 /** fp32. Factors in the order of input channels, and for each of them all taps. */
-export function singleSums(shape: ConvShape): Sums {
+export function singleSums(loops: Loops, shape: ConvShape): Sums {
   const { window, channels, size, rotated } = shape
   const [kh, kw] = window.kernel
   const taps = kh * kw
@@ -200,7 +225,7 @@ export function singleSums(shape: ConvShape): Sums {
     count * 16,
     0,
   ) as [number, number, number, number, number, number, number]
-  const buffer = prepare(singleDots, shape, count, channels * 4, places, image)
+  const buffer = prepare(loops, shape, count, channels * 4, places, image)
   const factors = new Float32Array(buffer)
   const table = new Int32Array(buffer, offsets, factorCount).fill(0)
   for (let i = 0; i < channels * taps; i++) {
@@ -222,12 +247,11 @@ export function singleSums(shape: ConvShape): Sums {
         for (let k = 0; k < count; k++) factors[oddStart / 4 + 4 * k + i] = odd ? odd[k]! : bias(c + i)
         for (let tap = 0; tap < taps; tap++) {
           const stored = tapOf(window, rotated, Math.floor(tap / kw), tap % kw)
-          filter(c + i, stored, 0, channels, factors, filters / 4 + tap * 4 + i, taps * 4)
+          filter.read(c + i, stored, 0, channels, factors, filters / 4 + tap * 4 + i, taps * 4)
         }
       }
-      singleDots.call(places, count, offsets, factorCount, filters, evenStart, oddStart, results)
-      const found = new Float32Array(buffer, results, count * 4)
-      for (let i = 0; i < existing; i++) for (let k = 0; k < count; k++) sums[i]![k] = found[k * 4 + i]!
+      loops.functions.singleDots(places, count, offsets, factorCount, filters, evenStart, oddStart, results)
+      apart(new Float32Array(buffer, results, count * 4), sums)
       return sums
     },
   }
