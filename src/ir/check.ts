@@ -42,7 +42,8 @@ export function checkGraph(graph: Graph): void {
 const wrong = (fact: string): QuantError => new QuantError('model', fact)
 
 const takesWeight = ({ op }: Node, operand: number): boolean =>
-  op.type === 'Add' || op.type === 'Mul' || (operand > 0 && ['Conv', 'MatMul', 'Scale'].includes(op.type))
+  ['Add', 'Mul', 'Sub', 'Div', 'Min', 'Max'].includes(op.type) ||
+  (operand > 0 && ['Conv', 'Deconv', 'MatMul', 'Scale', 'PRelu'].includes(op.type))
 
 const needsWeight = ({ op }: Node, operand: number): boolean =>
-  operand > 0 && (op.type === 'Conv' || op.type === 'Scale' || (op.type === 'MatMul' && operand === 2))
+  operand > 0 && (['Conv', 'Deconv', 'Scale', 'PRelu'].includes(op.type) || (op.type === 'MatMul' && operand === 2))

@@ -1,7 +1,9 @@
 /** Graph -> float ONNX: for calibration, for the tuner's single layers, for tests. */
 import { QuantError } from '../errors.js'
+import { isFunction } from './functions.js'
 import { type Graph, type Node, nodesByName, type Op, type Relu } from './graph.js'
 import { type AttributeValue, float, type OnnxBuilder, onnxBuilder } from './onnx/builder.js'
+import { writeFunction } from './onnx/functions.js'
 
 export interface EmitOptions {
   /** Nodes whose values the model gives, called by their names; the graph's outputs otherwise. May be all nodes, inputs too. */
@@ -73,6 +75,12 @@ function emitNode(graph: Graph, node: Node, byName: ReadonlyMap<string, Node>, b
     return finish(type, [left, last])
   }
 
+  if (isFunction(op))
+    return writeFunction(op, inputs[0]!, {
+      node: (type, operands, attributes) => builder.node(type, operands, fresh('step'), attributes),
+      last: finish,
+      number: (value) => number('number', value),
+    })
   switch (op.type) {
     case 'Input':
       return builder.input(name, node.shape)
@@ -84,10 +92,30 @@ function emitNode(graph: Graph, node: Node, byName: ReadonlyMap<string, Node>, b
         pads: op.pads,
         group: op.group,
       })
+    case 'Deconv': {
+      // ONNX wants [ic, oc/group, kh, kw].
+      const { kernel, group } = op
+      const [oc, perGroup] = shapeOf(inputs[1]!) as [number, number]
+      const { data } = graph.weights.get(inputs[1]!)!
+      const apart = builder.weight(fresh('filter'), [group, oc / group, perGroup, ...kernel], data)
+      const turned = builder.node('Transpose', [apart], fresh('turned'), { perm: [0, 2, 1, 3, 4] })
+      const shape = integers('filter_shape', [group * perGroup, oc / group, ...kernel])
+      const filter = builder.node('Reshape', [turned, shape], fresh('reshaped'))
+      return finish('ConvTranspose', [inputs[0]!, filter, ...inputs.slice(2)], {
+        kernel_shape: kernel,
+        strides: op.strides,
+        dilations: op.dilations,
+        pads: op.pads,
+        output_padding: op.outputPadding,
+        group,
+      })
+    }
     case 'MatMul': {
       const [x, right, bias] = inputs as [string, string, string?]
       if (shapeOf(x).length === 2) return finish('Gemm', inputs, { transB: op.rightTranspose ? 1 : 0 })
-      const turned = op.rightTranspose ? builder.node('Transpose', [right], fresh('right'), { perm: [1, 0] }) : right
+      const axes = shapeOf(right).map((_, axis) => axis)
+      const perm = [...axes.slice(0, -2), ...axes.slice(-2).reverse()]
+      const turned = op.rightTranspose ? builder.node('Transpose', [right], fresh('right'), { perm }) : right
       if (bias === undefined) return finish('MatMul', [x, turned])
       return finish('Add', [builder.node('MatMul', [x, turned], fresh('product')), bias])
     }
@@ -103,10 +131,11 @@ function emitNode(graph: Graph, node: Node, byName: ReadonlyMap<string, Node>, b
       return clamp(inputs[0]!, op.limit)
     case 'LeakyRelu':
       return finish('LeakyRelu', inputs, { alpha: float(op.alpha) })
-    case 'Sigmoid':
-      return finish('Sigmoid', inputs)
-    case 'SiLU':
-      return finish('Mul', [inputs[0]!, builder.node('Sigmoid', inputs, fresh('gate'))])
+    case 'PRelu':
+      return finish('PRelu', inputs)
+    case 'Min':
+    case 'Max':
+      return finish(op.type, inputs)
     case 'Softmax':
       return finish('Softmax', inputs, { axis: op.axis })
     case 'MaxPool':
@@ -124,6 +153,8 @@ function emitNode(graph: Graph, node: Node, byName: ReadonlyMap<string, Node>, b
     }
     case 'Add':
     case 'Mul':
+    case 'Sub':
+    case 'Div':
       return chain(op.type)
     case 'Concat':
       return finish('Concat', inputs, { axis: op.axis })

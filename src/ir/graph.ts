@@ -30,7 +30,37 @@ export interface Relu {
   readonly reluLimit: number
 }
 
+type PlainFunction =
+  | 'Abs'
+  | 'Ceil'
+  | 'Erf'
+  | 'Exp'
+  | 'Floor'
+  | 'HardSwish'
+  | 'Log'
+  | 'Mish'
+  | 'Reciprocal'
+  | 'Round'
+  | 'SiLU'
+  | 'Sigmoid'
+  | 'Softplus'
+  | 'Softsign'
+  | 'Sqrt'
+  | 'Tanh'
+
+/** A function of every element by itself, y = f(x): what they are is told in `functions.ts`. */
+export type FunctionOp =
+  | { readonly [T in PlainFunction]: { readonly type: T } }[PlainFunction]
+  /** Both bounds are finite. */
+  | { readonly type: 'Clip'; readonly min: number; readonly max: number }
+  | { readonly type: 'Elu'; readonly alpha: number }
+  | { readonly type: 'GELU'; readonly approximation: 'none' | 'tanh' }
+  /** clip(alpha * x + beta, 0, 1) */
+  | { readonly type: 'HardSigmoid'; readonly alpha: number; readonly beta: number }
+  | { readonly type: 'Pow'; readonly exponent: number }
+
 export type Op =
+  | FunctionOp
   /** No operands. NCHW. `preprocess` is absent for inputs that are no pictures. */
   | { readonly type: 'Input'; readonly preprocess?: Preprocess }
   /** x [n,ic,h,w], weight [oc,ic/group,kh,kw], bias [oc] (optional third operand). */
@@ -42,14 +72,27 @@ export type Op =
       readonly pads: Pads
       readonly group: number
     } & Relu)
-  /** x [..., k], weight or value [k, n], bias [n] (optional). */
+  /**
+   * The transpose of a Conv: x [n,ic,h,w], weight [oc,ic/group,kh,kw] (ONNX has the first two exchanged), bias [oc] (optional third
+   * operand). out[y * stride - pad + i * dilation] += in[y] * w[i]; `outputPadding` more rows and columns at the end.
+   */
+  | ({
+      readonly type: 'Deconv'
+      readonly kernel: Pair
+      readonly strides: Pair
+      readonly dilations: Pair
+      readonly pads: Pads
+      readonly outputPadding: Pair
+      readonly group: number
+    } & Relu)
+  /** x [..., k], weight or value [k, n] or one per leading axes [..., k, n], bias [n] (optional). */
   | ({ readonly type: 'MatMul'; readonly rightTranspose: boolean } & Relu)
   /** y = x * scale + bias per channel (axis 1); scale and bias are weights [c]. A BatchNormalization without conv. */
   | ({ readonly type: 'Scale' } & Relu)
   | { readonly type: 'Relu'; readonly limit: number }
   | { readonly type: 'LeakyRelu'; readonly alpha: number }
-  | { readonly type: 'Sigmoid' }
-  | { readonly type: 'SiLU' }
+  /** x >= 0 ? x : x * slope; slope is a weight [1, c, 1, ...] of as many dimensions as x. */
+  | { readonly type: 'PRelu' }
   | { readonly type: 'Softmax'; readonly axis: number }
   | { readonly type: 'MaxPool'; readonly kernel: Pair; readonly strides: Pair; readonly pads: Pads }
   /** `keepDims` false: [n,c,1,1] is written as [n,c] (ReduceMean without keepdims). */
@@ -64,6 +107,12 @@ export type Op =
   /** Two or more operands, numpy broadcasting; an operand may be a weight. */
   | ({ readonly type: 'Add' } & Relu)
   | ({ readonly type: 'Mul' } & Relu)
+  /** Two operands, numpy broadcasting; one of them may be a weight. */
+  | ({ readonly type: 'Sub' } & Relu)
+  | ({ readonly type: 'Div' } & Relu)
+  /** Two or more operands, numpy broadcasting; an operand may be a weight. */
+  | { readonly type: 'Min' }
+  | { readonly type: 'Max' }
   | ({ readonly type: 'Concat'; readonly axis: number } & Relu)
   /** Nearest, whole factors: out[y][x] = in[floor(y / scaleH)][floor(x / scaleW)]. */
   | { readonly type: 'Upsample'; readonly scaleH: number; readonly scaleW: number }

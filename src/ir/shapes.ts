@@ -1,8 +1,12 @@
 /** The shape of every op's result: the one place where shapes are worked out; import computes with it, `checkGraph` compares. */
 import { QuantError } from '../errors.js'
+import { isFunction } from './functions.js'
 import { type Node, type Pads, type Pair, sizeOf } from './graph.js'
 
 export type Shape = readonly number[]
+
+/** Values of a layer, 1 GiB in float32: a network that asks for more is damaged, or not for this chip. */
+export const mostValues = 2 ** 28
 
 /** 1x3x416x416; a scalar is called `scalar`. */
 export const showShape = (shape: Shape): string => (shape.length === 0 ? 'scalar' : shape.join('x'))
@@ -45,6 +49,10 @@ export function resultShape(node: Pick<Node, 'name' | 'op' | 'shape'>, inputs: r
   const operands = (least: number, most: number): void =>
     need(inputs.length >= least && inputs.length <= most, `has ${inputs.length} operands`)
   const x = inputs[0] ?? []
+  // Only a Pad may be infinite: before a MaxPool it is.
+  for (const [key, value] of Object.entries(op))
+    if (typeof value === 'number')
+      need(op.type === 'Pad' ? !Number.isNaN(value) : Number.isFinite(value), `${key} is ${value}`)
 
   const image = (): readonly [number, number, number, number] => {
     need(x.length === 4, `takes NCHW, but its operand is ${showShape(x)}`)
@@ -54,6 +62,8 @@ export function resultShape(node: Pick<Node, 'name' | 'op' | 'shape'>, inputs: r
     const [, , h, w] = image()
     need([...kernel, ...strides, ...dilations].every(isPositive), 'kernel, strides and dilations must be positive')
     need(pads.every(isNatural), `pads [${pads}] must not be negative`)
+    const padded = (h + pads[0] + pads[2]) * (w + pads[1] + pads[3])
+    need(padded <= mostValues, `pads [${pads}] make ${showShape([h, w])} too large`)
     const size: Pair = [
       windows(h, extentOf(kernel[0], dilations[0]), strides[0], pads[0], pads[2]),
       windows(w, extentOf(kernel[1], dilations[1]), strides[1], pads[1], pads[3]),
@@ -62,6 +72,10 @@ export function resultShape(node: Pick<Node, 'name' | 'op' | 'shape'>, inputs: r
     return size
   }
 
+  if (isFunction(op)) {
+    operands(1, 1)
+    return x
+  }
   switch (op.type) {
     case 'Input':
       operands(0, 0)
@@ -76,14 +90,37 @@ export function resultShape(node: Pick<Node, 'name' | 'op' | 'shape'>, inputs: r
       if (inputs[2]) need(sameShape(inputs[2], [oc]), `bias is ${showShape(inputs[2])}, not ${oc}`)
       return [n, oc, ...slide(op.kernel, op.strides, op.pads, op.dilations)]
     }
+    case 'Deconv': {
+      operands(2, 3)
+      const [n, c, h, w] = image()
+      const [oc = 0, ic, kh, kw] = inputs[1]!
+      const { kernel, strides, dilations, pads, outputPadding } = op
+      need([...kernel, ...strides, ...dilations].every(isPositive), 'kernel, strides and dilations must be positive')
+      need([...pads, ...outputPadding].every(isNatural), `pads [${pads}] and [${outputPadding}] must not be negative`)
+      need(inputs[1]!.length === 4 && kh === kernel[0] && kw === kernel[1], `weight is ${showShape(inputs[1]!)}`)
+      need(isPositive(op.group) && oc % op.group === 0, `${oc} filters do not divide into ${op.group} groups`)
+      need(ic! * op.group === c, `takes ${ic! * op.group} channels, but its operand has ${c}`)
+      if (inputs[2]) need(sameShape(inputs[2], [oc]), `bias is ${showShape(inputs[2])}, not ${oc}`)
+      const size = [h, w].map(
+        (length, axis) =>
+          (length - 1) * strides[axis]! +
+          extentOf(kernel[axis]!, dilations[axis]!) +
+          outputPadding[axis]! -
+          pads[axis]! -
+          pads[axis + 2]!,
+      )
+      need(size.every(isPositive), `its pads [${pads}] leave nothing`)
+      return [n, oc, ...size]
+    }
     case 'MatMul': {
       operands(2, 3)
       const right = inputs[1]!
+      const batch = right.slice(0, -2)
       need(
-        right.length === 2 && x.length >= 2,
+        x.length >= 2 && right.length >= 2 && (batch.length === 0 || sameShape(batch, x.slice(0, -2))),
         `takes [..., k] and [k, n], not ${showShape(x)} and ${showShape(right)}`,
       )
-      const [k, n] = op.rightTranspose ? [right[1]!, right[0]!] : [right[0]!, right[1]!]
+      const [k, n] = (op.rightTranspose ? right.slice(-2).reverse() : right.slice(-2)) as [number, number]
       need(x.at(-1) === k, `${showShape(x)} does not fit ${showShape([k, n])}`)
       if (inputs[2]) need(sameShape(inputs[2], [n]), `bias is ${showShape(inputs[2])}, not ${n}`)
       return [...x.slice(0, -1), n]
@@ -96,9 +133,14 @@ export function resultShape(node: Pick<Node, 'name' | 'op' | 'shape'>, inputs: r
       return x
     case 'Relu':
     case 'LeakyRelu':
-    case 'Sigmoid':
-    case 'SiLU':
       operands(1, 1)
+      return x
+    case 'PRelu':
+      operands(2, 2)
+      need(
+        x.length >= 2 && inputs[1]!.length === x.length && inputs[1]!.every((n, axis) => n === (axis === 1 ? x[1] : 1)),
+        `slopes are ${showShape(inputs[1]!)} for ${showShape(x)}`,
+      )
       return x
     case 'Softmax':
       operands(1, 1)
@@ -116,8 +158,14 @@ export function resultShape(node: Pick<Node, 'name' | 'op' | 'shape'>, inputs: r
       need(op.keepDims || sizeOf(size) === 1, `drops axes of ${showShape(size)}`)
       return op.keepDims ? [n, c, ...size] : [n, c]
     }
+    case 'Sub':
+    case 'Div':
+      operands(2, 2)
+      return broadcast(x, inputs[1]!) ?? fail(`${showShape(x)} does not fit ${showShape(inputs[1]!)}`)
     case 'Add':
     case 'Mul':
+    case 'Min':
+    case 'Max':
       operands(2, Number.POSITIVE_INFINITY)
       return inputs.reduce((a, b) => broadcast(a, b) ?? fail(`${showShape(a)} does not fit ${showShape(b)}`))
     case 'Concat': {
@@ -175,5 +223,5 @@ export function resultShape(node: Pick<Node, 'name' | 'op' | 'shape'>, inputs: r
 }
 
 export const isPositive = (n: number): boolean => Number.isSafeInteger(n) && n > 0
-const isNatural = (n: number): boolean => Number.isSafeInteger(n) && n >= 0
+export const isNatural = (n: number): boolean => Number.isSafeInteger(n) && n >= 0
 const isAxis = (axis: number, shape: Shape): boolean => isNatural(axis) && axis < shape.length

@@ -3,6 +3,7 @@
  * speed of float kernels.
  */
 import { QuantError, unreachable } from '../errors.js'
+import { isFunction } from '../ir/functions.js'
 import { onnxBuilder } from '../ir/onnx/builder.js'
 import type { Emission, NodeOf } from './emit/context.js'
 import { emitConv } from './emit/conv.js'
@@ -15,7 +16,9 @@ import {
   emitMatMul,
   emitMul,
   emitMulShift,
+  emitPRelu,
   emitRelu,
+  emitSub,
 } from './emit/int.js'
 import { emitMove } from './emit/move.js'
 import { storedRanges } from './emit/range.js'
@@ -96,6 +99,7 @@ export function emitQuantized(
 
 function emitNode(emission: Emission, node: QNode): string {
   const { op } = node
+  if (isFunction(op)) return emitFloat(emission, { ...node, op })
   switch (op.type) {
     case 'ConvInt':
       return emitConv(emission, node as NodeOf<'ConvInt'>)
@@ -107,6 +111,10 @@ function emitNode(emission: Emission, node: QNode): string {
       return emitRelu(emission, node as NodeOf<'ReluInt'>)
     case 'AddInt':
       return emitAdd(emission, node as NodeOf<'AddInt'>)
+    case 'SubInt':
+      return emitSub(emission, node as NodeOf<'SubInt'>)
+    case 'PReluInt':
+      return emitPRelu(emission, node as NodeOf<'PReluInt'>)
     case 'MulInt':
       return emitMul(emission, node as NodeOf<'MulInt'>)
     case 'MulShift':
@@ -117,6 +125,7 @@ function emitNode(emission: Emission, node: QNode): string {
       return emitAvgPool(emission, node as NodeOf<'AvgPoolInt'>)
     case 'Cast':
       return emitCast(emission, node as NodeOf<'Cast'>)
+    case 'Spread':
     case 'MaxPool':
     case 'Concat':
     case 'Upsample':
@@ -124,18 +133,21 @@ function emitNode(emission: Emission, node: QNode): string {
     case 'Reshape':
     case 'Slice':
     case 'Pad':
+    case 'Min':
+    case 'Max':
       return emitMove(emission, { ...node, op })
     case 'Conv':
     case 'MatMul':
     case 'Scale':
     case 'Relu':
     case 'LeakyRelu':
-    case 'Sigmoid':
-    case 'SiLU':
+    case 'PRelu':
     case 'Softmax':
     case 'AvgPool':
     case 'Add':
     case 'Mul':
+    case 'Sub':
+    case 'Div':
       return emitFloat(emission, { ...node, op })
     case 'Input':
       return emission.value(node.name)

@@ -2,6 +2,7 @@
 import type { Thresholds } from '../calibrate/threshold.js'
 import type { Warning } from '../events.js'
 import type { Graph, Node } from '../ir/graph.js'
+import { withCorrectedBiases } from './lower/bias.js'
 import { type Lowering, startLowering } from './lower/context.js'
 import { lowerFloat } from './lower/float.js'
 import { lowerInt8 } from './lower/int8.js'
@@ -26,8 +27,9 @@ export function lower(
   precision: (layer: string) => Precision,
   warn: (warning: Warning) => void = () => {},
 ): QGraph {
-  const lowering = startLowering(graph, propagateScales(graph, thresholds ?? new Map()))
-  for (const node of graph.nodes) lowerNode(lowering, node, precision, warn)
+  const corrected = withCorrectedBiases(graph, thresholds ?? new Map(), precision)
+  const lowering = startLowering(corrected, propagateScales(corrected, thresholds ?? new Map()))
+  for (const node of corrected.nodes) lowerNode(lowering, node, precision, warn)
   return lowering.finish(graph.outputs.map((output) => lowering.float(output, 'f32')))
 }
 

@@ -2,7 +2,7 @@
  * The quantized graph: the float graph lowered for the chip. Its meaning is given by the executor (`execute.ts`): exact int32
  * accumulation, 64-bit requantisation, tables; the bm1684x machine gives the same bytes.
  */
-import type { OpOf, Pads, Pair } from '../ir/graph.js'
+import type { FunctionOp, OpOf, Pads, Pair } from '../ir/graph.js'
 
 /** What an op may be computed in. */
 export type Precision = 'INT8' | 'F16' | 'BF16' | 'F32'
@@ -47,6 +47,10 @@ export type QOp =
   | { readonly type: 'ReluInt' }
   /** Each operand rounds by itself, then the sum is (relu'd and) clamped. A weight operand is int8 or uint8, at the result's scale. */
   | { readonly type: 'AddInt'; readonly requants: readonly Requant[]; readonly relu: boolean }
+  /** clamp(RSR(a * m, s) - RSR(b * m', s')), relu'd first if asked. A weight operand is int8 or uint8, at the result's scale. */
+  | { readonly type: 'SubInt'; readonly requants: readonly [Requant, Requant]; readonly relu: boolean }
+  /** x >= 0 ? x : clamp(RSR(x * slope, shift)). Operands: x, slope (int8 weight [1, c, 1, ...]). */
+  | { readonly type: 'PReluInt'; readonly shift: number }
   /** clamp(RSR(product of operands * multiplier, shift)), relu after. A weight operand is int8 or uint8. */
   | { readonly type: 'MulInt'; readonly requant: Requant; readonly relu: boolean }
   /** clamp(RSR(x * multiplier, shift)): the rescale in front of a Concat. */
@@ -62,11 +66,25 @@ export type QOp =
       readonly keepDims: boolean
       readonly requant: Requant
     }
+  /** Zeros between: out[y * scaleH][x * scaleW] = in[y][x], all others are 0. Type and scale are the operand's. */
+  | { readonly type: 'Spread'; readonly scaleH: number; readonly scaleW: number }
   /** Data movement: the same on 8-bit and float values; result and operands share type and scale. */
-  | OpOf<'MaxPool' | 'Concat' | 'Upsample' | 'Permute' | 'Reshape' | 'Slice' | 'Pad'>
+  | OpOf<'MaxPool' | 'Concat' | 'Upsample' | 'Permute' | 'Reshape' | 'Slice' | 'Pad' | 'Min' | 'Max'>
   /** Float ops, computed in float32 and rounded once to the node's type (F16, BF16). */
+  | FunctionOp
   | OpOf<
-      'Conv' | 'MatMul' | 'Scale' | 'Relu' | 'LeakyRelu' | 'Sigmoid' | 'SiLU' | 'Softmax' | 'AvgPool' | 'Add' | 'Mul'
+      | 'Conv'
+      | 'MatMul'
+      | 'Scale'
+      | 'Relu'
+      | 'LeakyRelu'
+      | 'PRelu'
+      | 'Softmax'
+      | 'AvgPool'
+      | 'Add'
+      | 'Mul'
+      | 'Sub'
+      | 'Div'
     >
 
 export interface QNode {

@@ -1,5 +1,5 @@
 /** One float and one quantized graph with every op of the dialects, small and with numbers that are hard to print. */
-import type { Graph, Node, Op, Weight } from '../../src/ir/graph.js'
+import type { FunctionOp, Graph, Node, Op, Weight } from '../../src/ir/graph.js'
 import type { QGraph, QNode, QOp, QType, QWeight } from '../../src/quantize/qgraph.js'
 
 const NO_RELU = { relu: false, reluLimit: -1 }
@@ -13,6 +13,30 @@ const weight = (...shape: number[]): Weight => ({
 })
 
 const node = (name: string, op: Op, inputs: string[], ...shape: number[]): Node => ({ name, op, inputs, shape })
+
+/** Every function of single elements. */
+const FUNCTIONS: readonly FunctionOp[] = [
+  ...(['Abs', 'Ceil', 'Erf', 'Exp', 'Floor', 'HardSwish', 'Log', 'Mish', 'Reciprocal', 'Round'] as const).map(
+    (type) => ({ type }),
+  ),
+  ...(['Softplus', 'Softsign', 'Sqrt', 'Tanh'] as const).map((type) => ({ type })),
+  { type: 'Clip', min: -3.4028234663852886e38, max: 0.1 },
+  { type: 'Elu', alpha: Math.fround(0.7) },
+  { type: 'GELU', approximation: 'none' },
+  { type: 'GELU', approximation: 'tanh' },
+  { type: 'HardSigmoid', alpha: Math.fround(1 / 6), beta: 0.5 },
+  { type: 'Pow', exponent: -1.75 },
+]
+
+/** One behind the other, on a value of [1, 4, 4, 8]. */
+const elementwise = (from: string): Node[] => [
+  ...FUNCTIONS.map((op, i) => node(`f${i}`, op, [i === 0 ? from : `f${i - 1}`], 1, 4, 4, 8)),
+  node('prelu', { type: 'PRelu' }, [`f${FUNCTIONS.length - 1}`, 'factor'], 1, 4, 4, 8),
+  node('sub', { type: 'Sub', relu: true, reluLimit: 6 }, ['factor', 'prelu'], 1, 4, 4, 8),
+  node('div', { type: 'Div', ...NO_RELU }, ['sub', 'prelu'], 1, 4, 4, 8),
+  node('min', { type: 'Min' }, ['div', 'sub', 'factor'], 1, 4, 4, 8),
+  node('maximum', { type: 'Max' }, ['min', 'sub'], 1, 4, 4, 8),
+]
 
 export const everyFloatOp: Graph = {
   name: 'every "op"',
@@ -43,7 +67,8 @@ export const everyFloatOp: Graph = {
     node('leaky', { type: 'LeakyRelu', alpha: Math.fround(0.1) }, ['relu'], 1, 4, 4, 8),
     node('sigmoid', { type: 'Sigmoid' }, ['leaky'], 1, 4, 4, 8),
     node('silu', { type: 'SiLU' }, ['sigmoid'], 1, 4, 4, 8),
-    node('max', { type: 'MaxPool', ...WINDOW }, ['silu'], 1, 4, 2, 4),
+    ...elementwise('silu'),
+    node('max', { type: 'MaxPool', ...WINDOW }, ['maximum'], 1, 4, 2, 4),
     node('up', { type: 'Upsample', scaleH: 2, scaleW: 1 }, ['max'], 1, 4, 4, 4),
     node('cut', { type: 'Slice', offsets: [0, 1, 0, 0], steps: [1, 1, 3, 1], ends: [1, 4, 4, 4] }, ['up'], 1, 3, 2, 4),
     node('pad', { type: 'Pad', paddings: [0, 0, 1, 0, 0, 1, 1, 0], value: -Infinity }, ['cut'], 1, 4, 4, 4),
@@ -61,6 +86,7 @@ export const everyFloatOp: Graph = {
     node('gemm', { type: 'MatMul', rightTranspose: true, ...NO_RELU }, ['größe', 'right', 'bias'], 2, 3),
     node('matmul', { type: 'MatMul', rightTranspose: false, relu: true, reluLimit: -1 }, ['gemm', 'square'], 2, 3),
     node('softmax', { type: 'Softmax', axis: 1 }, ['matmul'], 2, 3),
+    node('deconv', { type: 'Deconv', ...CONV, outputPadding: [1, 0], ...NO_RELU }, ['up', 'turned'], 1, 2, 8, 4),
   ],
   weights: new Map([
     ['w', weight(4, 3, 3, 1)],
@@ -69,6 +95,7 @@ export const everyFloatOp: Graph = {
     ['right', weight(3, 2)],
     ['bias', weight(3)],
     ['square', weight(3, 3)],
+    ['turned', weight(2, 4, 3, 1)],
   ]),
   outputs: ['softmax', 'nhwc'],
 }
@@ -76,6 +103,7 @@ export const everyFloatOp: Graph = {
 const i8 = (scale: number): QType => ({ kind: 'i8', scale })
 const f32: QType = { kind: 'f32' }
 const S = i8(0.0721234567891)
+const SHAPE = [1, 4, 4, 8] as const
 const ROUND = { multiplier: 51, shift: 9 }
 
 function qnode(name: string, op: QOp, inputs: string[], type: QType, ...shape: number[]): QNode {
@@ -120,11 +148,22 @@ export const everyIntOp: QGraph = {
       ...[1, 4, 4, 8],
     ),
     qnode('mul', { type: 'MulInt', requant: ROUND, relu: false }, ['add', 'relu'], S, 1, 4, 4, 8),
+    qnode(
+      'difference',
+      { type: 'SubInt', requants: [ROUND, { multiplier: 1, shift: 0 }], relu: true },
+      ['mul', 'offset'],
+      S,
+      ...SHAPE,
+    ),
+    qnode('sloped', { type: 'PReluInt', shift: 7 }, ['difference', 'offset'], S, ...SHAPE),
+    qnode('smaller', { type: 'Min' }, ['sloped', 'offset'], S, ...SHAPE),
+    qnode('larger', { type: 'Max' }, ['smaller', 'relu', 'mul'], S, ...SHAPE),
     qnode('lut', { type: 'Lut' }, ['mul', 'table'], i8(1e-5), 1, 4, 4, 8),
     qnode('shifted', { type: 'MulShift', requant: ROUND }, ['mul'], i8(1e-5), 1, 4, 4, 8),
     qnode('cat', { type: 'Concat', axis: 1, ...NO_RELU }, ['lut', 'shifted'], i8(1e-5), 1, 8, 4, 8),
     qnode('max', { type: 'MaxPool', ...WINDOW }, ['cat'], i8(1e-5), 1, 8, 2, 4),
     qnode('up', { type: 'Upsample', scaleH: 2, scaleW: 2 }, ['max'], i8(1e-5), 1, 8, 4, 8),
+    qnode('spread', { type: 'Spread', scaleH: 2, scaleW: 3 }, ['max'], i8(1e-5), 1, 8, 4, 12),
     qnode(
       'cut',
       { type: 'Slice', offsets: [0, 0, 0, 0], steps: [1, 1, 1, 2], ends: [1, 4, 4, 8] },
@@ -163,6 +202,15 @@ export const everyIntOp: QGraph = {
     qnode('fleaky', { type: 'LeakyRelu', alpha: 0.1 }, ['frelu'], f32, 1, 4, 4, 8),
     qnode('fsigmoid', { type: 'Sigmoid' }, ['fleaky'], f32, 1, 4, 4, 8),
     qnode('fsilu', { type: 'SiLU' }, ['fsigmoid'], f32, 1, 4, 4, 8),
+    ...elementwise('fsilu').map(({ name, op, inputs, shape }) =>
+      qnode(
+        name,
+        op as QOp,
+        inputs.map((input) => (input === 'factor' ? 'ff' : input)),
+        f32,
+        ...shape,
+      ),
+    ),
     qnode('fscale', { type: 'Scale', ...NO_RELU }, ['fsilu', 'fb', 'fb'], f32, 1, 4, 4, 8),
     qnode('fadd', { type: 'Add', relu: true, reluLimit: 6 }, ['fscale', 'fsilu'], f32, 1, 4, 4, 8),
     qnode('fmul', { type: 'Mul', ...NO_RELU }, ['fadd', 'fsilu'], f32, 1, 4, 4, 8),
@@ -180,6 +228,7 @@ export const everyIntOp: QGraph = {
     ['bf', { shape: [3, 3], data: bfloats, kind: 'bf16' }],
     ['fw', { ...weight(4, 3, 3, 1), kind: 'f32' }],
     ['fb', { ...weight(4), kind: 'f32' }],
+    ['ff', { ...weight(1, 4, 1, 1), kind: 'f32' }],
   ]),
   outputs: ['softmax_f32', 'favg'],
 }

@@ -85,7 +85,7 @@ describe('our files', () => {
     const spare = { shape: [1], data: new Float32Array(1) }
     const graph = { ...everyFloatOp, weights: new Map([...everyFloatOp.weights, ['spare', spare] as const]) }
     expect(writeTop(graph, { weightFile: 'every_weight.npz' })).toBe(text)
-    expect(topWeights(graph).map(([name]) => name)).toEqual(['w', 'b', 'factor', 'right', 'bias', 'square'])
+    expect(topWeights(graph).map(([name]) => name)).toEqual(['w', 'b', 'factor', 'right', 'bias', 'square', 'turned'])
   })
   it('after calibration say the range of each layer and of the function’s results', () => {
     const thresholds: Thresholds = new Map([

@@ -265,9 +265,9 @@ describe('what is not supported is told with a way out', () => {
   it('every unknown operator once, the first with a hint', () => {
     const bytes = model(shape, (b) => {
       b.node('Conv', ['x', b.random('w', [4, 3, 1, 1])], 'c')
-      b.node('Exp', ['c'], 'e')
-      b.node('Exp', ['e'], 'e2')
-      b.node('Tanh', ['e2'], 'y')
+      b.node('Det', ['c'], 'e')
+      b.node('Det', ['e'], 'e2')
+      b.node('NonZero', ['e2'], 'y')
     })
     try {
       imported(bytes)
@@ -275,12 +275,12 @@ describe('what is not supported is told with a way out', () => {
     } catch (error) {
       if (!(error instanceof QuantError)) throw error
       expect(error.code).toBe('model')
-      expect(error.message).toBe('operator Exp is not supported (node `e` of `m.onnx`)')
+      expect(error.message).toBe('operator Det is not supported (node `e` of `m.onnx`)')
       expect(error.hint).toMatch(
-        /^end the network before it: model\.outputs: \[c\]; supported: Add AveragePool .* Upsample$/,
+        /^end the network before it: model\.outputs: \[c\]; supported: Abs Add AveragePool .* Upsample$/,
       )
       expect(error.more.map(({ message }) => message)).toEqual([
-        'operator Tanh is not supported (node `y` of `m.onnx`)',
+        'operator NonZero is not supported (node `y` of `m.onnx`)',
       ])
     }
     expect(opTypes(imported(bytes, { outputs: ['c'] }))).toEqual(['Conv'])
@@ -291,9 +291,13 @@ describe('what is not supported is told with a way out', () => {
     expect(message(() => imported(foreign))[0]).toBe(
       'operator com.microsoft.LeakyRelu is not supported (node `leaky` of `m.onnx`)',
     )
-    const gather = model(shape, (b) => b.node('Gather', ['x', b.integers('i', [0])], 'y'))
-    expect(message(() => imported(gather))[0]).toBe(
-      'operator Gather of a computed tensor is not supported (node `y` of `m.onnx`)',
+    const filled = model(shape, (b) => b.node('ConstantOfShape', ['x'], 'y'))
+    expect(message(() => imported(filled))[0]).toBe(
+      'operator ConstantOfShape of a computed tensor is not supported (node `y` of `m.onnx`)',
+    )
+    const indices = model(shape, (b) => b.node('Gather', ['x', b.node('Relu', ['x'], 'r')], 'y'))
+    expect(message(() => imported(indices))[0]).toBe(
+      'Gather `y` of `m.onnx`: its indices must be constant, but `r` is computed',
     )
     expect(message(() => imported(model(shape, (b) => b.node('Relu', ['x'], 'y'), { opset: 7 })))).toEqual([
       '`m.onnx` has opset 7, known are 9 to 21',

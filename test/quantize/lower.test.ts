@@ -370,6 +370,7 @@ describe('fallbacks', () => {
     expect(describeFallbacks(graph, int8).map(({ about }) => about)).toEqual(['a', 'm', 's', 'j'])
     expect(describeFallbacks(graph, () => 'F16').map(({ about, message }) => `${about}: ${message}`)).toEqual([
       'g: Sigmoid in float is always F32: F32 instead of F16',
+      'm: a MatMul of two computed values is always F32: F32 instead of F16',
       's: Softmax in float is always F32: F32 instead of F16',
     ])
     expect(describeFallbacks(graph, () => 'F32')).toEqual([])
@@ -380,7 +381,10 @@ describe('fallbacks', () => {
       'a_si8 i8 Cast(a)',
       'g u8 Lut(a_si8 g_table)',
       'g_f32 f32 Cast(g)',
-      'm f32 MatMul(g_f32 g_f32)',
+      'm_left f32 Reshape(g_f32)',
+      'm_right f32 Reshape(g_f32)',
+      'm_product f32 MatMul(m_left m_right)',
+      'm f32 Reshape(m_product)',
       's f32 Softmax(m)',
       'j f32 Concat(s k)',
     ])

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Graph } from '../../src/ir/graph.js'
-import { propagateScales } from '../../src/quantize/propagate.js'
+import { propagateScales, scaleGroups } from '../../src/quantize/propagate.js'
 import { conv1, graphOf, none, pool, thresholdsOf, weight } from './float-graph.js'
 
 const w = { w: weight([2, 2, 1, 1], 1) }
@@ -27,6 +27,26 @@ describe('scales', () => {
     const types = propagateScales(graph, thresholdsOf({ '+x': 1.000008, a: 0.3620619 }))
     expect(types.get('x')).toEqual({ kind: 'u8', scale: 1.000008 / 255 })
     expect(types.get('a')).toEqual({ kind: 'i8', scale: 0.3620619 / 127 })
+  })
+
+  it('tell whose threshold counts for whom', () => {
+    const graph = graphOf(
+      [
+        ['x', { type: 'Input' }],
+        ['a', conv1, ['x', 'w']],
+        ['leaky', leaky, ['a']],
+        ['p', pool, ['leaky']],
+        ['b', conv1, ['p', 'w']],
+        ['joined', concat, ['p', 'b']],
+      ],
+      w,
+    )
+    expect(scaleGroups(graph, thresholdsOf({ '+x': 1, a: 2, leaky: 3, p: 4, b: 5, joined: 6 }))).toEqual([
+      { layer: 'x', members: ['x'], signed: false },
+      { layer: 'p', members: ['a', 'leaky', 'p'], signed: true },
+      { layer: 'b', members: ['b'], signed: true },
+      { layer: 'joined', members: ['joined'], signed: true },
+    ])
   })
 
   it('flow back from a pool through the activation to the conv', () => {
@@ -87,6 +107,27 @@ describe('scales', () => {
     const table = { '+x': 1, a: 10, b: 20, join: 30, other: 40 }
     expect(spread(graph(conv1), table)).toMatchObject({ a: 10, b: 20, join: 30, other: 40 })
     expect(spread(graph(pool), table)).toMatchObject({ a: 30, b: 30, join: 30, other: 30 })
+  })
+
+  it('of a concat of parts of one value are those of the value', () => {
+    const part = (from: number) =>
+      ({ type: 'Slice', offsets: [0, from, 0, 0], ends: [1, from + 1, 4, 4], steps: [1, 1, 1, 1] }) as const
+    const graph = (second: string) =>
+      graphOf(
+        [
+          ['x', { type: 'Input' }],
+          ['a', conv1, ['x', 'w']],
+          ['b', conv1, ['a', 'w']],
+          ['first', part(0), ['a'], [1, 1, 4, 4]],
+          ['second', part(1), [second], [1, 1, 4, 4]],
+          ['join', concat, ['second', 'first'], [1, 2, 4, 4]],
+        ],
+        w,
+        ['b', 'join'],
+      )
+    const table = { '+x': 1, a: 10, b: 20, first: 7, second: 8, join: 30 }
+    expect(spread(graph('a'), table)).toMatchObject({ a: 10, first: 10, second: 10, join: 10 })
+    expect(spread(graph('b'), table)).toMatchObject({ a: 10, first: 10, second: 20, join: 30 })
   })
 
   it('of moved data are those of the data, though the table says otherwise', () => {

@@ -94,7 +94,7 @@ function storedBytes({ name }: Program, tensor: ProgramTensor, inputs: ReadonlyM
 
 function inChild(request: Request, nameOf: (at: number) => string): Promise<void> {
   const typescript = import.meta.url.endsWith('.ts')
-  const child = fork(new URL(`./child${typescript ? '.ts' : '.js'}`, import.meta.url), {
+  const child = fork(new URL(typescript ? './child.ts' : '../bm1684x/cmodel/child.js', import.meta.url), {
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     // From the sources the child is TypeScript too.

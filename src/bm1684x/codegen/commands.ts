@@ -123,13 +123,16 @@ export const binary = (
   b: Operand,
 ) => arith(op, shape, result, [a, b])
 
+/** result = |a|, of any type. */
+export const absolute = (shape: Shape4, result: Place, a: Place) => arith('abs', shape, result, [a])
+
 /**
  * result = saturate(a * factor * 2^-shift), ties up: LeakyReLU, rescaling, requantised operands. The result has the sign of a or of
  * the factor, whichever is signed.
- * @param factor 8 bit
+ * @param factor 8 bit, a constant or values
  * @param shift -128 to 127; negative ones go to the left
  */
-export const scaled = (shape: Shape4, result: Place, a: Place, factor: Constant, shift: number) =>
+export const scaled = (shape: Shape4, result: Place, a: Place, factor: Operand, shift: number) =>
   arith('muls', shape, result, [a, factor], {
     tsk_opd_num: 3,
     opd2_const: 1,
@@ -141,9 +144,14 @@ export const scaled = (shape: Shape4, result: Place, a: Place, factor: Constant,
 export const divide = (shape: Shape4, result: Place, a: Operand, b: Operand, steps: number) =>
   arith('div', shape, result, [a, b], { opd2_n_str: steps - 1 })
 
-/** result = saturate((a + b) * 2^left) of integers. */
+/** result = saturate((a + b) * 2^left) of integers; a negative shift goes to the right and rounds down. */
 export const addShifted = (shape: Shape4, result: Place, a: Place, b: Constant, left: number) =>
-  arith('adds', shape, result, [a, b], { tsk_opd_num: 3, opd2_const: 1, opd2_addr: immediate(left, 'int8') })
+  arith('adds', shape, result, [a, b], {
+    tsk_opd_num: 3,
+    opd2_const: 1,
+    opd2_addr: immediate(left, 'int8'),
+    ...(left < 0 && { opd2_n_str: rounding.floor }),
+  })
 
 /** The window of a convolution or pooling. Pads 0 to 15, strides and dilations 1 to 15. */
 export interface Window {
@@ -377,6 +385,21 @@ export const polynomial = (shape: Shape4, result: number, input: number, coeffic
       res0_addr: result,
       opd0_addr: input,
       opd1_addr: coefficients,
+    },
+  }) satisfies InstructionOf<'sfu'>
+
+/** result = 1 / sqrt(input) in fp32, by `steps` iterations, 1 to 4. */
+export const reciprocalRoot = (shape: Shape4, result: number, input: number, steps: number) =>
+  ({
+    form: 'sfu',
+    fields: {
+      tsk_eu_typ: eu.sfu.rsqrt,
+      ...sized(shape),
+      res0_prec: prec.fp32,
+      opd0_prec: prec.fp32,
+      opd2_n_str: steps - 1,
+      res0_addr: result,
+      opd0_addr: input,
     },
   }) satisfies InstructionOf<'sfu'>
 

@@ -3,7 +3,6 @@
  * earlier command of the other engine that wrote what it reads or overwrites, or that reads what it overwrites; so every
  * interleaving that the chip may choose gives the same result, and how much the engines overlap follows from the order alone.
  */
-import { checkInstruction } from '../isa/check.js'
 import { dmaType, type Engine, engineOf, eu, type Instruction, taskType } from '../isa/forms.js'
 import type { Program, ProgramSpan } from '../program.js'
 import { type Footprint, footprint, type Range } from './footprint.js'
@@ -45,9 +44,6 @@ export function startEmitter(): Emitter {
 
   return {
     emit(instruction) {
-      const findings = checkInstruction(instruction)
-      // Our own mistake, not the user's.
-      if (findings.length > 0) throw new Error(`${current?.layer}: ${instruction.form}: ${findings.join('; ')}`)
       const engine = engineOf(instruction.form)
       const other = engine === 'tiu' ? 'dma' : 'tiu'
       const own = footprint(instruction)

@@ -1,10 +1,11 @@
 /** From the quantized graph to the two command streams of the BM1684X. */
 import type { QGraph, QNode } from '../../quantize/qgraph.js'
 import { globalBase } from '../chip.js'
+import { checkInstruction } from '../isa/check.js'
 import { type Instruction, precBytes } from '../isa/forms.js'
 import type { Program, ProgramTensor } from '../program.js'
 import { cyclesOf } from '../timing/cycles.js'
-import { estimate } from '../timing/simulate.js'
+import { totalCycles } from '../timing/simulate.js'
 import { startCoefficients } from './coefficients.js'
 import { startEmitter } from './emit.js'
 import { type Copy, type Fill, type GenerateOptions, type PlanGraph, type Port, planGraph, stored } from './graph.js'
@@ -14,7 +15,8 @@ import { placeGroups } from './local.js'
 import { type Life, placeTensors } from './memory.js'
 import type { Transfer } from './moves.js'
 import { startParts } from './parts.js'
-import type { Group, Move, Step } from './steps.js'
+import { startSlicer } from './sliced.js'
+import type { Context, Group, Move, Step } from './steps.js'
 import { copyGlobal, fillGlobal } from './transfer.js'
 
 /**
@@ -41,7 +43,7 @@ export function generate(q: QGraph, options: GenerateOptions = {}): Program {
   })
   return {
     name: graph.name,
-    ...fastest(eagernesses.map((eagerness) => streams(groups, eagerness, address))),
+    ...checked(fastest(eagernesses.map((eagerness) => streams(groups, eagerness, address)))),
     coefficients: image,
     neuronBytes: memory.bytes,
     inputs: graph.inputs.map(port),
@@ -56,8 +58,18 @@ const eagernesses = [1, 1.5, 2.5]
 
 /** The first of those that take the fewest cycles. */
 function fastest(candidates: readonly Streams[]): Streams {
-  const cycles = candidates.map((streams) => estimate(streams).cycles)
+  const cycles = candidates.map(totalCycles)
   return candidates[cycles.indexOf(Math.min(...cycles))]!
+}
+
+/** @throws Error, our own mistake and not the user's, where the chip would not take a command */
+function checked(streams: Streams): Streams {
+  for (const { layer, tiu, dma } of streams.spans)
+    for (const instruction of [...streams.tiu.slice(...tiu), ...streams.dma.slice(...dma)]) {
+      const findings = checkInstruction(instruction)
+      if (findings.length > 0) throw new Error(`${layer}: ${instruction.form}: ${findings.join('; ')}`)
+    }
+  return streams
 }
 
 function streams(groups: readonly Group[], eagerness: number, address: (root: string | Packed) => number): Streams {
@@ -89,7 +101,7 @@ function streams(groups: readonly Group[], eagerness: number, address: (root: st
 function groupsOf(graph: PlanGraph): Group[] {
   const joins = new Map<string, Group>()
   for (const item of graph.items) if (item.kind === 'concat') joins.set(item.node.name, moveGroup(item.copies))
-  const context = { graph, parts: startParts(graph), transfers: new Map<string, number>(), joins }
+  const context: Context = { graph, parts: startParts(graph), slicer: startSlicer(graph), transfers: new Map(), joins }
   const groups: Group[] = []
   let run: QNode[] = []
   const close = (): void => {
@@ -113,7 +125,7 @@ function moveGroup(items: readonly (Copy | Fill)[]): Group {
     const layer = item.node.layer ?? item.node.name
     return { layer, loads: [], stores: [], moves: [moveOf(item)], cycles: 0, scratch: undefined, compute: () => {} }
   })
-  return { steps, buffers: [], ends: [steps.length], slices: 1 }
+  return { steps, buffers: [] }
 }
 
 function moveOf(item: Copy | Fill): Move {

@@ -7,6 +7,7 @@ import { sizeOf } from '../../ir/graph.js'
 import type { QGraph, QNode, QType, QWeight } from '../../quantize/qgraph.js'
 import { type IntType, isInt } from '../../quantize/rounding.js'
 import { type Prec, precBytes } from '../isa/forms.js'
+import { toBf16, toF16 } from '../layout.js'
 import type { IoType } from '../program.js'
 import { kernelOf } from './kernels/index.js'
 import { packedStrides, permuteView, reshapeView, sliceView, strides4, type View, whole } from './view.js'
@@ -16,10 +17,17 @@ export interface Stored {
   readonly signed: boolean
 }
 
+const storedAs: Readonly<Record<QType['kind'], Stored>> = {
+  i8: { prec: 'int8', signed: true },
+  u8: { prec: 'int8', signed: false },
+  f32: { prec: 'fp32', signed: true },
+  f16: { prec: 'fp16', signed: true },
+  bf16: { prec: 'bf16', signed: true },
+}
+
 /** How a value's type is stored. */
 export function stored({ kind }: QType): Stored {
-  if (kind === 'i8' || kind === 'u8') return { prec: 'int8', signed: kind === 'i8' }
-  return { prec: kind === 'f32' ? 'fp32' : kind === 'f16' ? 'fp16' : 'bf16', signed: true }
+  return storedAs[kind]
 }
 
 /** DMA from view to view, which have the same shape. */
@@ -76,6 +84,11 @@ export interface GenerateOptions {
   /** Outputs are left in 8 bit where they are computed so. */
   readonly quantOutput?: boolean
 }
+
+/** Strides and dilations that the commands of windows have bits for. */
+const mostStep = 15
+/** An Upsample is so many copies. */
+const mostCopies = 4096
 
 /** @throws QuantError 'model' naming the layer that cannot be compiled. */
 export function planGraph(q: QGraph, options: GenerateOptions = {}): PlanGraph {
@@ -191,7 +204,16 @@ export function planGraph(q: QGraph, options: GenerateOptions = {}): PlanGraph {
     }
   }
   function compute(node: QNode): View {
-    if (kernelOf(node) === undefined) throw unsupported(node, `${node.op.type} in ${node.type.kind}`)
+    const { op } = node
+    if (kernelOf(node) === undefined) throw unsupported(node, `${op.type} in ${node.type.kind}`)
+    for (const [what, pair] of [
+      ['strides', 'strides' in op ? op.strides : []],
+      ['dilations', 'dilations' in op ? op.dilations : []],
+    ] as const)
+      if (pair.some((step) => step > mostStep))
+        throw unsupported(node, `${what} [${pair}], at most ${mostStep} are possible`)
+    if (op.type === 'Upsample' && op.scaleH * op.scaleW > mostCopies)
+      throw unsupported(node, `every pixel repeated ${op.scaleH * op.scaleW} times, at most ${mostCopies} are possible`)
     items.push({ kind: 'compute', node })
     return slots.get(node.name) ?? root(node.name, node.shape, node.type)
   }
@@ -237,13 +259,13 @@ const unsupported = (node: QNode, what: string): QuantError =>
 
 function bitsOf(value: number, type: QType): number {
   if (isInt(type)) return value & 255
-  const float = new Float32Array([value])
-  const bits = new Uint32Array(float.buffer)[0]!
-  if (type.kind === 'f32') return bits
-  if (type.kind === 'bf16') return bits >>> 16
-  if (value === 0) return 0
-  throw new Error('padding of f16 other than 0')
+  const float = Float32Array.of(value)
+  if (type.kind === 'f32') return new Uint32Array(float.buffer)[0]!
+  return (type.kind === 'bf16' ? toBf16(float) : toF16(float))[0]!
 }
+
+/** The same node with its properties in one order: what is planned with runs faster where all nodes are built alike. */
+const alike = ({ name, op, inputs, shape, type, layer }: QNode): QNode => ({ name, op, inputs, shape, type, layer })
 
 /** Without the casts at the borders that are not wanted, and without nodes that nothing needs. */
 function boundaries(q: QGraph, { quantInput = false, quantOutput = false }: GenerateOptions) {
@@ -275,5 +297,5 @@ function boundaries(q: QGraph, { quantInput = false, quantOutput = false }: Gene
   for (const { name, inputs, op } of nodes.toReversed())
     if (needed.has(name)) for (const input of inputs) needed.add(input)
     else if (op.type === 'Input') needed.add(name)
-  return { nodes: nodes.filter(({ name }) => needed.has(name)), outputs }
+  return { nodes: nodes.filter(({ name }) => needed.has(name)).map(alike), outputs }
 }

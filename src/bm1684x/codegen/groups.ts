@@ -4,7 +4,8 @@ import type { QNode } from '../../quantize/qgraph.js'
 import { laneBytes, lanes } from '../chip.js'
 import type { PlanGraph } from './graph.js'
 import { fits } from './local.js'
-import { type Cut, cutGroup, type Tiling } from './slices.js'
+import { startPricing } from './price.js'
+import { bordersOf, type Cut, cutGroup, type Tiling } from './slices.js'
 import { type Context, type Group, groupSteps } from './steps.js'
 import { shape4 } from './view.js'
 
@@ -86,16 +87,27 @@ function planRun(context: Context, nodes: readonly QNode[], room: number): Plan 
 /** The fastest way to cut a group; undefined where none fits. */
 function planGroup(context: Context, nodes: readonly QNode[], room: number): Plan | undefined {
   let best: Plan | undefined
+  const known = new Set<string>()
+  const borders = bordersOf(context.graph, context.slicer, nodes)
   for (const tiling of tilings(nodes)) {
-    const cut = cutGroup(context.graph, nodes, tiling)
+    const cut = cutGroup(context.graph, context.slicer, borders, tiling)
     if (cut === undefined) continue
+    const pricing = startPricing(context, nodes, tiling, cut)
+    if (pricing === undefined) continue
     let worse = 0
     for (const slices of countsOf(cut)) {
       if (worse > 1) break
-      const group = groupSteps(context, nodes, tiling, cut, slices, 3)
-      if (group === undefined) break
-      if (peak(group) > room) continue
-      const cycles = estimate(group)
+      // Coefficients that are loaded again for each slice help only where they do not fit otherwise: the times of slices that were
+      // all made can but rise. (Those of others are continued, which knows no such order.)
+      if (!tiling.resident && known.has(`${tiling.batch} ${slices}`)) {
+        worse++
+        continue
+      }
+      const price = pricing(slices)
+      if (price === undefined) break
+      const { cycles, peak, whole } = price
+      if (peak > room) continue
+      if (whole && tiling.resident && tiling.strips === 1 && !tiling.flat) known.add(`${tiling.batch} ${slices}`)
       if (best === undefined || cycles < best.cycles) best = { kind: 'cut', nodes, tiling, cut, slices, cycles }
       else worse++
     }
@@ -128,47 +140,6 @@ function tilings(nodes: readonly QNode[]): Tiling[] {
     { ...plain, resident: false },
     ...(batched ? [{ ...plain, batch: 'one' as const, resident: false }] : []),
   ]
-}
-
-/** Bytes of a lane that live at the same time, at most. */
-function peak({ steps, buffers }: Group): number {
-  const live = new Array<number>(steps.length).fill(0)
-  for (const { bytes, first, last } of buffers) for (let step = first; step <= last; step++) live[step]! += bytes
-  return Math.max(...live)
-}
-
-/**
- * Loads of the next step and stores of the last one run beside a step's computation. Coefficients may be loaded while the group in
- * front computes: their time counts only where transfers take longer than computations. Slices that were not made take as long as
- * the last one that was.
- */
-function estimate({ steps, ends, slices }: Group): number {
-  let dma = 0
-  let tiu = 0
-  let before = 0
-  let transfers = 0
-  let computations = 0
-  const times: { readonly tiu: number; readonly transfers: number; readonly computations: number }[] = []
-  steps.forEach(({ loads, stores, cycles }, step) => {
-    let ready = before
-    for (const load of loads) {
-      transfers += load.cycles
-      if (typeof load.root !== 'string' && load.buffer.first === 0) continue
-      dma = Math.max(dma, before) + load.cycles
-      ready = dma
-    }
-    for (const store of stores) {
-      transfers += store.cycles
-      dma = Math.max(dma, tiu) + store.cycles
-    }
-    before = tiu
-    tiu = Math.max(tiu, ready) + cycles
-    computations += cycles
-    if (ends.includes(step + 1)) times.push({ tiu, transfers, computations })
-  })
-  const [last, other] = [times.at(-1)!, times.at(-2) ?? times.at(-1)!]
-  const more = (of: keyof typeof last): number => (slices - times.length) * (last[of] - other[of])
-  return Math.max(Math.max(tiu, dma) + more('tiu'), transfers + more('transfers'), computations + more('computations'))
 }
 
 function tooLarge({ graph, parts }: Context, node: QNode): QuantError {

@@ -5,6 +5,7 @@ import { alignedStrides, type Shape4 } from '../layout.js'
 import { cyclesOf } from '../timing/cycles.js'
 import { copy as copyLocal, immediate, inLane } from './commands.js'
 import { type PlanGraph, type Stored, stored } from './graph.js'
+import { kept } from './kept.js'
 import type { Packed } from './kernel.js'
 import type { Rows } from './rows.js'
 import type { Cut, Edge, Tiling } from './slices.js'
@@ -19,6 +20,9 @@ export interface Buffer {
   /** Given by local.ts. */
   address: number
 }
+
+/** For what is only counted. */
+const nowhere = (): Buffer => ({ bytes: 0, first: 0, last: 0, address: 0 })
 
 /** Which part of a value a transfer moves; undefined where that is all that is known. */
 export type StoredRows =
@@ -60,6 +64,10 @@ export interface Moves {
   /** Rows of a value out of a buffer that holds more. */
   store(name: string, rows: Rows, held: Held, items: Items): Transfer
   coefficients(packed: Packed, buffer: Buffer): Transfer
+  /** Cycles of these. */
+  loadCycles(name: string, rows: Rows, items: Items): number
+  storeCycles(name: string, rows: Rows, held: Rows, items: Items): number
+  coefficientCycles(packed: Packed): number
   /** Copies rows `wanted` of a value to a buffer of their own. */
   cut(
     emit: (instruction: Instruction) => void,
@@ -73,45 +81,54 @@ export interface Moves {
   edges(emit: (instruction: Instruction) => void, name: string, held: Held): void
 }
 
-/** @param known cycles of transfers by what they move: they are asked for many times in the search for groups */
-export function startMoves(graph: PlanGraph, known: Map<string, number>, tiling: Tiling, layout: Cut): Moves {
-  const { strips } = tiling
+/** Cycles of transfers: of a value by how much of it is moved in which way, of coefficients. */
+export type TransferCycles = Map<string | Packed, Map<number, number>>
+
+/** @param known what transfers took so far: they are asked for many times in the search for groups */
+export function startMoves(graph: PlanGraph, known: TransferCycles, tiling: Tiling, layout: Cut): Moves {
+  const { strips, flat } = tiling
   const typeOf = (name: string): Stored => stored(graph.nodes.get(name)!.type)
 
-  return {
+  const moves: Moves = {
     load(name, rows, buffer, items) {
-      const type = typeOf(name)
-      const [, c, , w] = layout.shapeOf(name)
-      const edge = layout.edges.get(name)
-      const pieces = piecesOf(name, rows, rows, items)
-      const strides = localStrides(name, rows, items.count)
-      const padding = (): Instruction[] =>
-        edge === undefined
-          ? []
-          : outside(name, rows).map(({ lane, from, to, at }) =>
-              fill([1, c, to - from, w], type.prec, immediate(edgeValue(edge, type), type.prec), {
-                address: localAddress(lane, buffer.address + at),
-                strides,
-              }),
-            )
-      return valueTransfer('<', name, rows, buffer, items, (base) => [
-        ...padding(),
-        ...pieces.map(({ shape, global, local }) => copy(shape, type.prec, global(base), local(buffer.address))),
-      ])
+      return valueTransfer(0, name, rows, buffer, items, (base) => {
+        const type = typeOf(name)
+        const [, c, , w] = layout.shapeOf(name)
+        const edge = layout.edges.get(name)
+        const strides = localStrides(name, rows, items.count)
+        const padding =
+          edge === undefined
+            ? []
+            : outside(name, rows).map(({ lane, from, to, at }) =>
+                fill([1, c, to - from, w], type.prec, immediate(edgeValue(edge, type), type.prec), {
+                  address: localAddress(lane, buffer.address + at),
+                  strides,
+                }),
+              )
+        const copies = piecesOf(name, rows, rows, items).map(({ shape, global, local }) =>
+          copy(shape, type.prec, global(base), local(buffer.address)),
+        )
+        return [...padding, ...copies]
+      })
     },
     store(name, rows, held, items) {
-      const { prec } = typeOf(name)
-      const pieces = piecesOf(name, rows, held.rows, items)
-      return valueTransfer('>', name, rows, held.buffer, items, (base) =>
-        pieces.map(({ shape, global, local }) => copy(shape, prec, local(held.buffer.address), global(base))),
+      return valueTransfer(1, name, rows, held.buffer, items, (base) =>
+        piecesOf(name, rows, held.rows, items).map(({ shape, global, local }) =>
+          copy(shape, typeOf(name).prec, local(held.buffer.address), global(base)),
+        ),
       )
     },
     coefficients(packed, buffer) {
-      const { rows, rowBytes } = packed
-      return transfer(`${rows} ${rowBytes}`, buffer, packed, undefined, (base) => [
-        loadRows(rows, rowBytes, base, buffer.address),
+      return transfer(packed, 0, buffer, packed, undefined, (base) => [
+        loadRows(packed.rows, packed.rowBytes, base, buffer.address),
       ])
     },
+    loadCycles: (name, rows, items) =>
+      known.get(name)?.get(amountOf(0, rows, items)) ?? moves.load(name, rows, nowhere(), items).cycles,
+    storeCycles: (name, rows, held, items) =>
+      known.get(name)?.get(amountOf(1, rows, items)) ??
+      moves.store(name, rows, { buffer: nowhere(), rows: held }, items).cycles,
+    coefficientCycles: (packed) => known.get(packed)?.get(0) ?? moves.coefficients(packed, nowhere()).cycles,
     cut(emit, name, { buffer, rows }, wanted, into, count) {
       const type = typeOf(name)
       const [, channels, , w] = layout.shapeOf(name)
@@ -131,6 +148,13 @@ export function startMoves(graph: PlanGraph, known: Map<string, number>, tiling:
         emit(copyLocal([1, c, to - from, w], place, { constant: edgeValue(edge, type), ...type }))
       }
     },
+  }
+
+  return moves
+
+  /** How much of a value is moved in which way, as a key. */
+  function amountOf(way: 0 | 1, [from, to]: Rows, { count }: Items): number {
+    return ((to - from) * 2 ** 16 + count) * 2 ** 9 + strips * 4 + (flat ? 2 : 0) + way
   }
 
   function localStrides(name: string, rows: Rows, count: number): Shape4 {
@@ -170,28 +194,29 @@ export function startMoves(graph: PlanGraph, known: Map<string, number>, tiling:
   }
 
   function valueTransfer(
-    way: string,
+    way: 0 | 1,
     name: string,
-    [from, to]: Rows,
+    range: Rows,
     buffer: Buffer,
-    { item, count }: Items,
+    items: Items,
     commands: Transfer['commands'],
   ): Transfer {
     const { root } = graph.views.get(name)!
     // Strips take rows from everywhere, and flattened values have others.
-    const rows = tiling.flat || strips > 1 ? undefined : { value: name, item, count, from, to }
-    return transfer(`${way}${name} ${to - from} ${count} ${strips} ${tiling.flat}`, buffer, root, rows, commands)
+    const rows = flat || strips > 1 ? undefined : { value: name, ...items, from: range[0], to: range[1] }
+    return transfer(name, amountOf(way, range, items), buffer, root, rows, commands)
   }
 
   function transfer(
-    key: string,
+    what: string | Packed,
+    amount: number,
     buffer: Buffer,
     root: string | Packed,
     rows: StoredRows,
     commands: Transfer['commands'],
   ): Transfer {
-    const cycles = known.get(key) ?? commands(globalBase).reduce((sum, command) => sum + cyclesOf(command), 0)
-    known.set(key, cycles)
+    const own = kept(known, what, () => new Map<number, number>())
+    const cycles = kept(own, amount, () => commands(globalBase).reduce((sum, command) => sum + cyclesOf(command), 0))
     return { buffer, root, rows, commands, cycles }
   }
 }

@@ -10,8 +10,10 @@ import { alignedBytes, type Shape4 } from '../layout.js'
 import { cyclesOf } from '../timing/cycles.js'
 import type { PlanGraph } from './graph.js'
 import { stored } from './graph.js'
+import { kept } from './kept.js'
 import type { Kernel, Known, Local, Packed, Slice } from './kernel.js'
 import { kernelOf } from './kernels/index.js'
+import type { NodeSlice } from './sliced.js'
 import { channelPart, stripped, type Variant } from './variants.js'
 
 export interface Part {
@@ -22,8 +24,8 @@ export interface Part {
   /** Output channels; the whole node's, if there is one part. */
   readonly from: number
   readonly to: number
-  /** Cycles and scratch bytes of a slice. */
-  cost(inputs: readonly Shape4[], output: Shape4, padTop: number, padBottom: number): Cost
+  /** Cycles and scratch bytes of a slice whose result has that shape: the node's, or a part of its channels. */
+  cost(slice: NodeSlice, output: Shape4): Cost
 }
 
 export interface Cost {
@@ -40,13 +42,16 @@ export interface Parts {
 }
 
 export function startParts(graph: PlanGraph): Parts {
-  const made = new Map<string, readonly Part[] | undefined>()
+  const made = new Map<number, Map<QNode, readonly Part[] | undefined>>()
   const typeOf = (name: string) => graph.nodes.get(name)!.type
   return {
     of(node, strips) {
-      const key = `${strips} ${node.name}`
-      if (!made.has(key)) made.set(key, make(node, strips))
-      return made.get(key)
+      const own = kept(made, strips, () => new Map<QNode, readonly Part[] | undefined>())
+      const before = own.get(node)
+      if (before !== undefined || own.has(node)) return before
+      const parts = make(node, strips)
+      own.set(node, parts)
+      return parts
     },
   }
 
@@ -76,7 +81,9 @@ export function startParts(graph: PlanGraph): Parts {
   }
 
   function part(variant: Variant, kernel: Kernel, packed: readonly Packed[], from: number, to: number): Part {
+    // Slices at other rows often have the same shapes.
     const costs = new Map<string, Cost>()
+    const costOf = new Map<NodeSlice, Cost>()
     const known: Known = { weights: variant.weights, typeOf }
     return {
       variant,
@@ -85,12 +92,15 @@ export function startParts(graph: PlanGraph): Parts {
       packed,
       from,
       to,
-      cost(inputs, output, padTop, padBottom) {
-        const key = `${inputs.join('|')}>${output.join()}^${padTop},${padBottom}`
-        const before = costs.get(key)
+      cost(slice, output) {
+        const before = costOf.get(slice)
         if (before !== undefined) return before
-        const cost = estimate(variant.node, { kernel, known, packed }, inputs, output, padTop, padBottom)
+        const { inputs, padTop, padBottom } = slice
+        const key = `${inputs.join('|')}>${output.join()}^${padTop},${padBottom}`
+        const cost =
+          costs.get(key) ?? estimate(variant.node, { kernel, known, packed }, inputs, output, padTop, padBottom)
         costs.set(key, cost)
+        costOf.set(slice, cost)
         return cost
       },
     }

@@ -1,5 +1,7 @@
 /** Which rows of its operands an op needs for some rows of its result. */
+import { functionTypes } from '../../ir/functions.js'
 import type { QNode, QOp } from '../../quantize/qgraph.js'
+import { axisOf } from './kernels/define.js'
 
 /** Half open; may reach beyond the picture where padding does. */
 export type Rows = readonly [from: number, to: number]
@@ -40,13 +42,14 @@ export function rowMap(
     case 'AvgPoolInt':
       if (!op.keepDims || (op.type === 'AvgPool' && !op.countIncludePad)) return all
       return window(op.kernel[0], op.strides[0], op.pads)
+    case 'Spread':
     case 'Upsample':
       return { kind: 'repeat', factor: op.scaleH }
     case 'MatMul':
     case 'MatMulInt':
       return all
     case 'Softmax':
-      return rank === 4 && op.axis === 2 ? all : rank === 4 ? same : all
+      return axisOf(op.axis, rank) === 2 ? all : same
     case 'Concat':
       return rank === 4 && op.axis !== 2 ? same : all
     case 'AddInt':
@@ -57,6 +60,12 @@ export function rowMap(
     default:
       return input[2] === output[2] ? same : all
   }
+}
+
+/** Whether a result is made as a whole: rows of it alone cannot be had. */
+export function isWhole({ op, shape }: QNode): boolean {
+  if (op.type === 'Softmax') return axisOf(op.axis, shape.length) === 2
+  return op.type === 'AvgPool' && op.keepDims && !op.countIncludePad
 }
 
 function window(kernel: number, stride: number, pads: readonly number[], dilation = 1): RowMap {
@@ -86,10 +95,9 @@ const elementwise = new Set<QOp['type']>([
   'Lut',
   'LeakyRelu',
   'Relu',
-  'Sigmoid',
-  'SiLU',
+  ...functionTypes,
 ])
-const elementwiseOfMany = new Set<QOp['type']>(['AddInt', 'MulInt', 'Add', 'Mul'])
+const elementwiseOfMany = new Set<QOp['type']>(['AddInt', 'SubInt', 'MulInt', 'Add', 'Sub', 'Mul', 'Div', 'Min', 'Max'])
 
 /** @param operands shapes of the operands that are values; constants among the operands make an op depend on places */
 export function isElementwise(node: QNode, operands: readonly (readonly number[])[], constants: number): boolean {

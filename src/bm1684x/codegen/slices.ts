@@ -1,11 +1,11 @@
 /** How the values of a group are cut: their shapes in local memory, and which rows of each a slice needs, computes and stores. */
-import { sizeOf } from '../../ir/graph.js'
 import type { QNode } from '../../quantize/qgraph.js'
 import { lanes } from '../chip.js'
 import type { Shape4 } from '../layout.js'
 import type { PlanGraph } from './graph.js'
-import { isElementwise, operandRows, type RowMap, type Rows, rowMap } from './rows.js'
-import { isPacked, packedStrides, shape4, strides4, type View } from './view.js'
+import type { RowMap, Rows } from './rows.js'
+import type { NodeSlice, Slicer } from './sliced.js'
+import { isPacked, packedStrides, strides4, type View } from './view.js'
 
 /** How the values of a group are laid out in lanes and loaded. */
 export interface Tiling {
@@ -25,10 +25,8 @@ export interface SliceRows {
   readonly needed: ReadonlyMap<string, Rows>
   /** Of every value that is written to global memory: no row belongs to two slices. */
   readonly stored: ReadonlyMap<string, Rows>
-  /** What a node's operand i, counted among the values, has to be. */
-  wanted(node: QNode, i: number): Rows
-  /** Padding above and below that the kernel adds. */
-  pads(node: QNode): readonly [top: number, bottom: number]
+  /** How each node's rows are made; none of a node that the slice does not need. */
+  readonly made: ReadonlyMap<QNode, NodeSlice>
 }
 
 /** What rows outside the picture hold, so that the ops that read them are not disturbed. */
@@ -52,64 +50,80 @@ export interface Cut {
   outsideRows(value: string, strip: number, rows: Rows): Rows[]
 }
 
-/** @returns undefined where the ops or the shapes do not allow the tiling */
-export function cutGroup(graph: PlanGraph, nodes: readonly QNode[], tiling: Tiling): Cut | undefined {
+/** A larger batch is not computed item by item: there would be too many steps to plan. */
+const mostItems = 256
+
+/** A group and what of it lies in global memory, however it is cut. */
+export interface Borders {
+  readonly nodes: readonly QNode[]
+  /** Everything that is computed or read. */
+  readonly values: ReadonlySet<string>
+  /** What is computed and read by others. */
+  readonly stored: ReadonlySet<string>
+  /** Neither is written under one name what is read under another. */
+  readonly apart: boolean
+}
+
+export function bordersOf(graph: PlanGraph, slicer: Slicer, nodes: readonly QNode[]): Borders {
   const members = new Set(nodes.map(({ name }) => name))
-  const valuesOf = (node: QNode): string[] => node.inputs.filter((name) => graph.nodes.has(name))
-  const values = new Set(nodes.flatMap((node) => [node.name, ...valuesOf(node)]))
+  const values = new Set(members)
+  for (const node of nodes) for (const name of slicer.valuesOf(node)) values.add(name)
   const isStored = (name: string): boolean =>
-    members.has(name) &&
-    (graph.outside.has(name) || (graph.readers.get(name) ?? []).some((node) => !members.has(node.name)))
-  const inGlobal = [...values].filter((name) => !members.has(name) || isStored(name))
+    graph.outside.has(name) || (graph.readers.get(name) ?? []).some((node) => !members.has(node.name))
+  const stored = new Set(nodes.map(({ name }) => name).filter(isStored))
+  const loaded = [...values].filter((name) => !members.has(name)).map((name) => graph.views.get(name)!)
+  const apart = [...stored].every((name) => !loaded.some((other) => touching(graph.views.get(name)!, other)))
+  return { nodes, values, stored, apart }
+}
 
-  const shapes = new Map<string, Shape4>()
-  for (const name of values) {
-    const { shape } = graph.nodes.get(name)!
-    shapes.set(name, tiling.flat ? flatShape(sizeOf(shape)) : shape4(shape))
+/** @returns undefined where the ops or the shapes do not allow the tiling */
+export function cutGroup(
+  graph: PlanGraph,
+  slicer: Slicer,
+  { nodes, values, stored, apart }: Borders,
+  tiling: Tiling,
+): Cut | undefined {
+  if (!apart) return undefined
+  const { strips, flat } = tiling
+  const members = new Set(nodes.map(({ name }) => name))
+  if (flat) {
+    const packed = (name: string): boolean =>
+      (members.has(name) && !stored.has(name)) || isPacked(graph.views.get(name)!)
+    if (strips > 1 || !nodes.every(slicer.isAlike) || ![...values].every(packed)) return undefined
   }
-  if (tiling.flat) {
-    const alike = nodes.every((node) => {
-      const operands = valuesOf(node).map((name) => graph.nodes.get(name)!.shape)
-      return isElementwise(node, operands, node.op.type === 'Lut' ? 0 : node.inputs.length - operands.length)
-    })
-    if (!alike || tiling.strips > 1 || !inGlobal.every((name) => isPacked(graph.views.get(name)!))) return undefined
-  }
-  // What the group stores must not be what it loads under another name.
-  const loaded = inGlobal.filter((name) => !members.has(name))
-  for (const name of inGlobal) {
-    if (!members.has(name)) continue
-    if (loaded.some((other) => touching(graph.views.get(name)!, graph.views.get(other)!))) return undefined
-  }
-  const batch = shapes.get(nodes[0]!.name)![0]
-  const oneByOne = [...shapes.values()].every(([n]) => n === batch) && nodes.every(({ shape }) => shape.length === 4)
-  if (tiling.batch === 'one' && (batch === 1 || !oneByOne)) return undefined
-  if (tiling.strips > 1 && batch > 1 && tiling.batch === 'all') return undefined
+  const shapeOf = (name: string): Shape4 => slicer.shapeOf(name, flat)
+  const shapes = [...values].map(shapeOf)
+  // Commands have 16 bits for a side; of rows a slice takes a part.
+  if (shapes.some(([n, c, , w]) => Math.max(n, c, w) > 65535)) return undefined
+  const batch = shapeOf(nodes[0]!.name)[0]
+  const oneByOne = shapes.every(([n]) => n === batch) && nodes.every(({ shape }) => shape.length === 4)
+  if (tiling.batch === 'one' && (batch === 1 || batch > mostItems || !oneByOne)) return undefined
+  if (strips > 1 && batch > 1 && tiling.batch === 'all') return undefined
 
-  const height = (name: string): number => shapes.get(name)![2]
-  const mapOf = (node: QNode, name: string): RowMap =>
-    tiling.flat ? { kind: 'same' } : rowMap(node, shapes.get(name)!, shapes.get(node.name)!)
-  const strip = tiling.strips > 1 ? stripHeights() : new Map<string, number>()
+  const height = (name: string): number => shapeOf(name)[2]
+  const mapOf = (node: QNode, name: string): RowMap => slicer.mapOf(node, name, flat)
+  const strip = strips > 1 ? stripHeights() : new Map<string, number>()
   if (strip === undefined) return undefined
-  const edges = tiling.strips > 1 ? edgesOf() : new Map<string, Edge>()
+  const edges = strips > 1 ? edgesOf() : new Map<string, Edge>()
   if (edges === undefined) return undefined
-  const ownHeight = (name: string): number => (tiling.strips > 1 ? strip.get(name)! : height(name))
-  const results = nodes.map(({ name }) => name).filter(isStored)
+  const ownHeight = (name: string): number => (strips > 1 ? strip.get(name)! : height(name))
+  const heights = [...new Set([...stored].map(ownHeight))]
+  const sliced = slicer.of(tiling, tiling.batch === 'one' ? 1 : batch)
 
   return {
     batch,
-    shapeOf: (value) => shapes.get(value)!,
+    shapeOf,
     globalOf(value) {
       const view = graph.views.get(value)!
-      const shape = shapes.get(value)!
-      return { view, strides: tiling.flat ? (packedStrides(shape) as unknown as Shape4) : strides4(view)! }
+      const shape = shapeOf(value)
+      return { view, strides: flat ? (packedStrides(shape) as unknown as Shape4) : strides4(view)! }
     },
-    countOf: (slices) =>
-      Math.max(...results.map((name) => Math.ceil(ownHeight(name) / Math.ceil(ownHeight(name) / slices)))),
+    countOf: (slices) => Math.max(...heights.map((rows) => Math.ceil(rows / Math.ceil(rows / slices)))),
     rowsOf,
-    baseOf: (value, index) => (tiling.strips > 1 ? index * strip.get(value)! : 0),
+    baseOf: (value, index) => (strips > 1 ? index * strip.get(value)! : 0),
     edges,
     outsideRows(value, index, [from, to]) {
-      if (tiling.strips === 1) return []
+      if (strips === 1) return []
       const base = index * strip.get(value)!
       const above: Rows = [from, Math.min(to, -base)]
       const below: Rows = [Math.max(from, height(value) - base), to]
@@ -120,16 +134,16 @@ export function cutGroup(graph: PlanGraph, nodes: readonly QNode[], tiling: Tili
   function rowsOf(slice: number, slices: number): SliceRows | undefined {
     const needed = new Map<string, Rows>()
     const own = new Map<string, Rows>()
-    const clip = ([from, to]: Rows, name: string): Rows =>
-      tiling.strips > 1 ? [from, to] : [Math.max(0, from), Math.min(height(name), to)]
-    const add = (name: string, [from, to]: Rows): void => {
+    const made = new Map<QNode, NodeSlice>()
+    const add = (name: string, rows: Rows): void => {
       const before = needed.get(name)
-      needed.set(name, before === undefined ? [from, to] : [Math.min(from, before[0]), Math.max(to, before[1])])
+      const within = before !== undefined && before[0] <= rows[0] && before[1] >= rows[1]
+      if (within) return
+      needed.set(name, before ? [Math.min(rows[0], before[0]), Math.max(rows[1], before[1])] : rows)
     }
-    const raw = (node: QNode, name: string): Rows =>
-      operandRows(mapOf(node, name), needed.get(node.name)!, height(name))
-    for (const node of nodes.toReversed()) {
-      if (isStored(node.name)) {
+    for (let index = nodes.length - 1; index >= 0; index--) {
+      const node = nodes[index]!
+      if (stored.has(node.name)) {
         const rows = ownHeight(node.name)
         const each = Math.ceil(rows / slices)
         const range = [Math.min(rows, slice * each), Math.min(rows, (slice + 1) * each)] as const
@@ -138,31 +152,13 @@ export function cutGroup(graph: PlanGraph, nodes: readonly QNode[], tiling: Tili
       }
       const rows = needed.get(node.name)
       if (rows === undefined) continue
-      // Rows of an Upsample are made in bundles.
-      if (node.op.type === 'Upsample' && !tiling.flat) {
-        const factor = node.op.scaleH
-        needed.set(node.name, [Math.floor(rows[0] / factor) * factor, Math.ceil(rows[1] / factor) * factor])
-      }
-      for (const name of valuesOf(node)) {
-        const range = clip(raw(node, name), name)
-        if (range[0] >= range[1]) return undefined
-        add(name, range)
-      }
+      const part = sliced(node, rows)
+      if (part === undefined) return undefined
+      made.set(node, part)
+      const values = slicer.valuesOf(node)
+      for (let i = 0; i < values.length; i++) add(values[i]!, part.wanted[i]!)
     }
-    return {
-      needed,
-      stored: own,
-      wanted: (node, i) => {
-        const name = valuesOf(node)[i]!
-        return clip(raw(node, name), name)
-      },
-      pads(node) {
-        const [name] = valuesOf(node)
-        if (tiling.strips > 1 || name === undefined || mapOf(node, name).kind !== 'window') return [0, 0]
-        const [from, to] = raw(node, name)
-        return [Math.max(0, -from), Math.max(0, to - height(name))]
-      },
-    }
+    return { needed, stored: own, made }
   }
 
   /** Rows of every value per strip, such that strip s of all of them begins at s times that; undefined where they do not match. */
@@ -176,22 +172,22 @@ export function cutGroup(graph: PlanGraph, nodes: readonly QNode[], tiling: Tili
     }
     for (const node of nodes.toReversed()) {
       if (!found.has(node.name)) {
-        // Of several results, those that share nothing with the first are cut in proportion.
-        const [first] = [...found.keys()].filter((name) => members.has(name))
+        // Of several results, those that share nothing with the last are cut in proportion.
+        const last = nodes.at(-1)!
         const rows = height(node.name)
-        const own = first === undefined ? Math.ceil(rows / tiling.strips) : (found.get(first)! * rows) / height(first)
+        const own = node === last ? Math.ceil(rows / strips) : (found.get(last.name)! * rows) / height(last.name)
         if (!set(node.name, own)) return undefined
       }
       const rows = found.get(node.name)!
-      if (isStored(node.name) && rows * tiling.strips < height(node.name)) return undefined
-      for (const name of valuesOf(node)) {
+      if (stored.has(node.name) && rows * strips < height(node.name)) return undefined
+      for (const name of slicer.valuesOf(node)) {
         const map = mapOf(node, name)
         if (map.kind === 'all') return undefined
         const factor = map.kind === 'window' ? map.stride : map.kind === 'repeat' ? 1 / map.factor : 1
         if (!set(name, rows * factor)) return undefined
-        if (shapes.get(name)![1] * tiling.strips > lanes) return undefined
+        if (shapeOf(name)[1] * strips > lanes) return undefined
       }
-      if (shapes.get(node.name)![1] * tiling.strips > lanes) return undefined
+      if (shapeOf(node.name)[1] * strips > lanes) return undefined
     }
     return found
   }
@@ -200,7 +196,7 @@ export function cutGroup(graph: PlanGraph, nodes: readonly QNode[], tiling: Tili
   function edgesOf(): Map<string, Edge> | undefined {
     const found = new Map<string, Edge>()
     for (const node of nodes) {
-      for (const name of valuesOf(node)) {
+      for (const name of slicer.valuesOf(node)) {
         const map = mapOf(node, name)
         if (map.kind !== 'window' || (map.padTop === 0 && map.padBottom === 0)) continue
         const edge: Edge = node.op.type === 'MaxPool' ? 'lowest' : 'zero'
@@ -210,18 +206,6 @@ export function cutGroup(graph: PlanGraph, nodes: readonly QNode[], tiling: Tili
     }
     return found
   }
-}
-
-/** Elements as up to 64 channels of rows; a shape that the elements fill exactly. */
-function flatShape(size: number): Shape4 {
-  const divisor = (of: number, most: number): number => {
-    let found = Math.min(of, most)
-    while (of % found !== 0) found--
-    return found
-  }
-  const channels = divisor(size, lanes)
-  const width = divisor(size / channels, 1024)
-  return [1, channels, size / channels / width, width]
 }
 
 function touching(a: View, b: View): boolean {

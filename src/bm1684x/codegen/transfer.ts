@@ -12,8 +12,6 @@ export interface End {
 
 const half = 2 ** 32
 
-const everyLane = { localmem_mask_l32: half - 1, localmem_mask_h32: half - 1 } as const
-
 /** A local byte as DMA spells it. */
 export const localAddress = (lane: number, offset: number): number => localBase + lane * laneBytes + offset
 
@@ -22,11 +20,7 @@ export function copy(shape: Shape4, type: Prec, source: End, destination: End): 
   const [merged, src, dst] = rowsTogether(shape, source.strides, destination.strides)
   return {
     form: 'dma',
-    fields: {
-      ...common(type, merged, merged, src, dst),
-      nchw_copy: 1,
-      ...addresses(source.address, destination.address),
-    },
+    fields: common(type, merged, merged, src, dst, source.address, destination.address),
   }
 }
 
@@ -36,12 +30,10 @@ export function fill(shape: Shape4, type: Prec, value: number, destination: End)
   return {
     form: 'dma',
     fields: {
-      ...common(type, merged, merged, [0, 0, 0, 1], dst),
-      nchw_copy: 1,
+      // The runtime moves source addresses of global memory; 0 it leaves alone.
+      ...common(type, merged, merged, [0, 0, 0, 1], dst, 0, destination.address),
       fill_constant_en: 1,
       constant_value: value,
-      // The runtime moves source addresses of global memory; 0 it leaves alone.
-      ...addresses(0, destination.address),
     },
   }
 }
@@ -52,9 +44,9 @@ function transposeCW(shape: Shape4, type: Prec, source: End, destination: End): 
   return {
     form: 'dma',
     fields: {
-      ...common(type, shape, [n, w, h, c], source.strides, destination.strides),
+      ...common(type, shape, [n, w, h, c], source.strides, destination.strides, source.address, destination.address),
+      nchw_copy: 0,
       cmd_type: dmaType.cwTranspose,
-      ...addresses(source.address, destination.address),
     },
   }
 }
@@ -73,7 +65,7 @@ export function loadRows(rows: number, rowBytes: number, address: number, offset
   const [src, dst] = [strides, local]
   return {
     form: 'dma',
-    fields: { ...common(type, shape, shape, src, dst), nchw_copy: 1, ...addresses(address, end.address) },
+    fields: common(type, shape, shape, src, dst, address, end.address),
   }
 }
 
@@ -179,7 +171,16 @@ function rowsTogether([n, c, h, w]: Shape4, src: Shape4, dst: Shape4): [Shape4, 
   return together ? [[n, c, 1, h * w], strides(src), strides(dst)] : [[n, c, h, w], src, dst]
 }
 
-function common(type: Prec, source: Shape4, destination: Shape4, from: Shape4, to: Shape4) {
+/** All fields in one literal: transfers are made by the ten thousands to find out what they take. */
+function common(
+  type: Prec,
+  source: Shape4,
+  destination: Shape4,
+  from: Shape4,
+  to: Shape4,
+  sourceAddress: number,
+  destinationAddress: number,
+) {
   return {
     stride_enable: 1,
     cmd_id_en: 1,
@@ -202,13 +203,13 @@ function common(type: Prec, source: Shape4, destination: Shape4, from: Shape4, t
     dst_cstride: to[1],
     dst_hstride: to[2],
     dst_wstride: to[3],
-    ...everyLane,
+    // Every lane.
+    localmem_mask_l32: half - 1,
+    localmem_mask_h32: half - 1,
+    nchw_copy: 1,
+    src_start_addr_l32: sourceAddress % half,
+    src_start_addr_h8: Math.floor(sourceAddress / half),
+    dst_start_addr_l32: destinationAddress % half,
+    dst_start_addr_h8: Math.floor(destinationAddress / half),
   }
 }
-
-const addresses = (source: number, destination: number) => ({
-  src_start_addr_l32: source % half,
-  src_start_addr_h8: Math.floor(source / half),
-  dst_start_addr_l32: destination % half,
-  dst_start_addr_h8: Math.floor(destination / half),
-})

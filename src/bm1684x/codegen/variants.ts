@@ -2,7 +2,8 @@
  * Nodes made out of a node: a part of its output channels, whose weights are loaded by themselves; and the node on several strips of
  * the picture at once, which lie side by side as channels and so fill lanes that a net of few channels leaves idle.
  */
-import type { QNode, QWeight, QWeightData } from '../../quantize/qgraph.js'
+import { functionTypes } from '../../ir/functions.js'
+import type { QNode, QOp, QWeight, QWeightData } from '../../quantize/qgraph.js'
 
 export interface Variant {
   readonly node: QNode
@@ -28,7 +29,7 @@ export function channelPart({ node, weights }: Variant, from: number, to: number
   return { node: { ...node, shape, op: parted }, weights: own }
 }
 
-const single = new Set([
+const single = new Set<QOp['type']>([
   'Cast',
   'LeakyReluInt',
   'ReluInt',
@@ -37,13 +38,13 @@ const single = new Set([
   'MaxPool',
   'AvgPoolInt',
   'AvgPool',
+  'Spread',
   'Upsample',
   'LeakyRelu',
   'Relu',
-  'Sigmoid',
-  'SiLU',
+  ...functionTypes,
 ])
-const several = new Set(['AddInt', 'MulInt', 'Add', 'Mul'])
+const several = new Set<QOp['type']>(['AddInt', 'SubInt', 'MulInt', 'Add', 'Sub', 'Mul', 'Div', 'Min', 'Max'])
 
 /**
  * The node on `strips` strips: strip s of channel c is channel s * channels + c. Undefined for ops that cannot be computed so.

@@ -64,6 +64,12 @@ interface Timed {
 
 export type Streams = Pick<Program, 'tiu' | 'dma'>
 
+/** How long the streams take together, and no more of what `estimate` says. */
+export function totalCycles(program: Streams): number {
+  const { tiu, dma } = simulate(program)
+  return Math.max(tiu.at(-1)?.end ?? 0, dma.at(-1)?.end ?? 0)
+}
+
 /** @throws Error where the streams wait for each other for ever: such a program is never made by the planner. */
 export function estimate(program: Streams & { readonly spans?: readonly ProgramSpan[] }): Estimate {
   const timed = simulate(program)

@@ -25,6 +25,11 @@ const PER_ELEMENT: Readonly<Record<string, number>> = {
   AvgPool: 1,
   Upsample: 1,
   Scale: 1,
+  Sub: 1,
+  Div: 1,
+  Min: 1,
+  Max: 1,
+  PRelu: 1,
   Sigmoid: 4,
   Softmax: 5,
   SiLU: 9,
@@ -38,7 +43,8 @@ export function flopsOf(layers: readonly CountedLayer[]): number {
 function perElement(op: CountedLayer['op'], [, filter = [], bias]: readonly (readonly number[])[]): number {
   const type = op.type.replace(/Int$/, '')
   const extra = bias !== undefined || op.relu === true ? 1 : 0
-  if (type === 'Conv') return 2 * sizeOf(filter.slice(1)) + extra
+  // A Deconv as the convolution over zeros that the chip makes of it.
+  if (type === 'Conv' || type === 'Deconv') return 2 * sizeOf(filter.slice(1)) + extra
   if (type === 'MatMul') return 2 * (filter.at(op.rightTranspose === true ? -1 : -2) ?? 1) + extra
   if (type === 'MaxPool') return sizeOf(op.kernel ?? [])
   return PER_ELEMENT[type] ?? 0

@@ -10,7 +10,7 @@ export type Constant =
 export type Kind = Constant['kind']
 
 /** Damaged bytes must not ask for all memory: a constant that grows at import (by repeating numbers) stays below this. */
-export const mostNumbers = 2 ** 24
+export const mostNumbers = 2 ** 22
 
 export const constant = (kind: Kind, shape: Shape, values: Iterable<number>): Constant =>
   kind === 'float' ? { kind, shape, data: Float32Array.from(values) } : { kind, shape, data: Float64Array.from(values) }
@@ -26,6 +26,8 @@ export const take = (x: Constant, shape: Shape, positions: Uint32Array): Constan
 
 /** Flat positions of a strided view, in C order. */
 export function positions(shape: Shape, strides: readonly number[], start = 0): Uint32Array {
+  // Before anything is made: beside a length of 0 others may be of any size.
+  if (shape.includes(0)) return new Uint32Array()
   let flat = Uint32Array.of(start)
   for (const [axis, n] of shape.entries()) {
     const next = new Uint32Array(flat.length * n)
@@ -59,7 +61,8 @@ export function zip(a: Constant, b: Constant, fn: (a: number, b: number) => numb
   )
 }
 
-function expanded(x: Constant, shape: Shape): Constant {
+/** numpy broadcasting to a shape that `x` fits. */
+export function expanded(x: Constant, shape: Shape): Constant {
   const strides = stridesOf(x.shape)
   const skip = shape.length - x.shape.length
   const view = shape.map((_, axis) => ((x.shape[axis - skip] ?? 1) === 1 ? 0 : strides[axis - skip]!))

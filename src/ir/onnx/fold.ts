@@ -1,6 +1,6 @@
 /** Constant folding: what ONNX operators do to operands known at import. One entry per ONNX type. */
 import { sizeOf } from '../graph.js'
-import type { Shape } from '../shapes.js'
+import { isNatural, type Shape } from '../shapes.js'
 import {
   type Constant,
   constant,
@@ -12,6 +12,7 @@ import {
   take,
   zip,
 } from './constant.js'
+import { arithmeticFolders } from './fold-arithmetic.js'
 import { type OnnxNode, wholeAxis } from './node.js'
 import { flattened, reshapeTarget, squeezed, unsqueezed } from './reshape.js'
 import { spanOf } from './span.js'
@@ -37,6 +38,19 @@ const binary =
     return zip(a, b, a.kind === 'int' ? onIntegers : fn) ?? node.refuse('has operands that do not fit')
   }
 
+const operands = (node: OnnxNode): [Constant, ...Constant[]] => [
+  first(node),
+  ...Array.from({ length: Math.max(0, node.operandCount - 1) }, (_, i) => node.known(i + 1, `operand ${i + 1}`)),
+]
+
+/** Of any number of operands, from left to right. */
+const several =
+  (fn: (a: number, b: number) => number): Fold =>
+  (node) =>
+    operands(node).reduce(
+      (a, b) => (a.kind === b.kind ? zip(a, b, fn) : undefined) ?? node.refuse('has operands that do not fit'),
+    )
+
 const toShape =
   (shapeFor: (node: OnnxNode, shape: Shape) => Shape): Fold =>
   (node) => {
@@ -47,6 +61,7 @@ const toShape =
   }
 
 export const folders: Readonly<Record<string, Fold>> = {
+  ...arithmeticFolders,
   Constant(node) {
     const { attributes } = node
     const tensor = attributes.tensor('value')
@@ -65,7 +80,7 @@ export const folders: Readonly<Record<string, Fold>> = {
   },
   ConstantOfShape(node) {
     const shape = Array.from(first(node).data)
-    if (shape.some((n) => n < 0) || sizeOf(shape) > mostNumbers) node.refuse(`asks for shape [${shape}]`)
+    if (!shape.every(isNatural) || sizeOf(shape) > mostNumbers) node.refuse(`asks for shape [${shape}]`)
     const tensor = node.attributes.tensor('value')
     const value = tensor ? decodeTensor(tensor, node.outputs[0] ?? '', node.file) : constant('float', [1], [0])
     return take(value, shape, new Uint32Array(sizeOf(shape)))
@@ -92,8 +107,8 @@ export const folders: Readonly<Record<string, Fold>> = {
     )
   },
   Concat(node) {
-    const parts = Array.from({ length: node.operandCount }, (_, i) => node.known(i, `operand ${i}`))
-    const { kind, shape } = first(node)
+    const parts = operands(node)
+    const { kind, shape } = parts[0]
     const axis = wholeAxis(node, node.attributes.int('axis') ?? 1, shape.length)
     for (const other of parts)
       if (
@@ -103,14 +118,18 @@ export const folders: Readonly<Record<string, Fold>> = {
       )
         node.refuse('has operands that do not fit')
     const outer = sizeOf(shape.slice(0, axis))
-    const rows = Array.from({ length: outer }, (_, i) =>
-      parts.flatMap(({ data }) => {
-        const row = data.length / outer
-        return Array.from(data.subarray(i * row, (i + 1) * row))
-      }),
-    )
     const length = parts.reduce((sum, part) => sum + part.shape[axis]!, 0)
-    return constant(kind, shape.with(axis, length), rows.flat())
+    const joined = shape.with(axis, length)
+    if (sizeOf(joined) > 4 * mostNumbers) node.refuse(`joins too many numbers: [${joined}]`)
+    const row = sizeOf(joined.slice(axis))
+    const data = new Float64Array(sizeOf(joined))
+    let at = 0
+    for (const part of parts) {
+      const own = part.data.length / outer
+      for (let i = 0; i < outer; i++) data.set(part.data.subarray(i * own, (i + 1) * own), i * row + at)
+      at += own
+    }
+    return constant(kind, joined, data)
   },
   Slice(node) {
     const x = first(node)
@@ -141,7 +160,14 @@ export const folders: Readonly<Record<string, Fold>> = {
     (a, b) => a / b,
     (a, b) => Math.trunc(a / b),
   ),
+  Pow: binary((a, b) => a ** b),
+  Min: several(Math.min),
+  Max: several(Math.max),
   Neg: unary((x) => -x),
+  Abs: unary(Math.abs),
+  Exp: unary(Math.exp),
+  Log: unary(Math.log),
+  Reciprocal: unary((x) => 1 / x),
   Sqrt: unary(Math.sqrt),
   Floor: unary(Math.floor),
   Ceil: unary(Math.ceil),

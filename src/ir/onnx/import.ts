@@ -9,6 +9,7 @@ import { nearestNames } from '../../nearest.js'
 import { type Graph, inputsOf, type Preprocess } from '../graph.js'
 import { canonicalise } from '../passes/index.js'
 import { isPositive, type Shape, showShape } from '../shapes.js'
+import { cutOf, describeCut } from './advice.js'
 import { converters, unsupported } from './convert/index.js'
 import { folders } from './fold.js'
 import type { GraphProto, NodeProto, ValueInfoProto } from './onnx_pb.js'
@@ -48,8 +49,9 @@ export function importOnnx(bytes: Uint8Array, options: ImportOptions): Graph {
     })
   const outputs = options.outputs ?? onnx.output.map((output) => output.name)
   const { nodes, inputs } = needed(onnx, outputs, file)
-  checkSupported(nodes, file)
-  const reader = graphReader(onnx, file)
+  const cut = (): string | undefined => whereToCut(onnx, nodes, inputs, outputs, opset, options)
+  checkSupported(nodes, file, cut)
+  const reader = graphReader(onnx, file, cut)
   checkInputNames(onnx, options)
   const preprocess = options.preprocess && inFloat32(options.preprocess)
   for (const input of inputs) reader.input(input.name, inputShape(input, options), preprocess)
@@ -92,7 +94,8 @@ function needed(onnx: GraphProto, outputs: readonly string[], file: string) {
     const node = maker.get(tensor)
     if (!node || wanted.has(node)) continue
     wanted.add(node)
-    open.push(...node.input)
+    // One by one: a node may have more operands than a call may have arguments.
+    for (const input of node.input) open.push(input)
   }
   return {
     nodes: onnx.node.filter((node) => wanted.has(node)),
@@ -100,14 +103,43 @@ function needed(onnx: GraphProto, outputs: readonly string[], file: string) {
   }
 }
 
+/** Converts what can be converted, to tell where the network can end. */
+function whereToCut(
+  onnx: GraphProto,
+  nodes: readonly NodeProto[],
+  inputs: readonly ValueInfoProto[],
+  outputs: readonly string[],
+  opset: number,
+  options: ImportOptions,
+): string | undefined {
+  const reader = graphReader(onnx, options.file, () => undefined)
+  const converted = new Set<NodeProto>()
+  try {
+    for (const input of inputs) reader.input(input.name, inputShape(input, options), undefined)
+  } catch {
+    // The input's own error comes first, once the network is known.
+    return undefined
+  }
+  for (const node of nodes) {
+    try {
+      if (node.domain !== '' && node.domain !== 'ai.onnx') continue
+      reader.convert(node, opset)
+      converted.add(node)
+    } catch (error) {
+      if (!(error instanceof QuantError)) throw error
+    }
+  }
+  return describeCut(cutOf(nodes, outputs, converted, reader.computed))
+}
+
 /** All that is missing is told at once, each operator where it stands first. */
-function checkSupported(nodes: readonly NodeProto[], file: string): void {
+function checkSupported(nodes: readonly NodeProto[], file: string, cut: () => string | undefined): void {
   const errors = new Map<string, QuantError>()
   for (const node of nodes) {
     const standard = node.domain === '' || node.domain === 'ai.onnx'
     const type = standard ? node.opType : `${node.domain}.${node.opType}`
     if (errors.has(type) || (standard && (Object.hasOwn(converters, type) || Object.hasOwn(folders, type)))) continue
-    errors.set(type, unsupported(type, node, file))
+    errors.set(type, unsupported(type, node, file, errors.size === 0 ? cut() : undefined))
   }
   const [first, ...more] = errors.values()
   if (first) throw new QuantError('model', first.message, { hint: first.hint, more })

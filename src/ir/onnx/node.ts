@@ -2,7 +2,12 @@
 import type { Op } from '../graph.js'
 import type { Shape } from '../shapes.js'
 import type { Constant } from './constant.js'
-import type { AttributeProto, NodeProto, TensorProto } from './onnx_pb.js'
+import {
+  type AttributeProto,
+  type NodeProto,
+  type TensorProto,
+  AttributeProto_AttributeType as Type,
+} from './onnx_pb.js'
 
 export interface OnnxNode {
   readonly type: string
@@ -29,6 +34,12 @@ export interface OnnxNode {
   weight(hint: string, shape: Shape, data: Float32Array): string
   /** The node's result is this layer. `shape` only for Reshape. */
   add(op: Op, inputs: readonly string[], shape?: Shape): void
+  /** A layer on the way to the result, called `<first result>_<type>_<what>`. `shape` only for Reshape. Returns its name. */
+  layer(what: string, op: Op, inputs: readonly string[], shape?: Shape): string
+  /** What a layer computes. */
+  opOf(layer: string): Op
+  /** The shape of a layer. */
+  shapeOf(layer: string): Shape
   /** Result `output` is a layer of its own, called `name`. */
   addPart(output: number, name: string, op: Op, inputs: readonly string[]): void
   /** The node's result is a layer that is there already. */
@@ -54,19 +65,22 @@ export interface Attributes {
   tensor(name: string): TensorProto | undefined
 }
 
-export function attributesOf(node: NodeProto): Attributes {
+/** @param refuse told of an attribute that is of another type than it is read as; files of old may not say the type. */
+export function attributesOf(node: NodeProto, refuse: (fact: string) => never): Attributes {
   const byName = new Map(node.attribute.map((attribute) => [attribute.name, attribute]))
-  const get = <T>(name: string, read: (attribute: AttributeProto) => T): T | undefined => {
+  const get = <T>(name: string, type: Type, read: (attribute: AttributeProto) => T): T | undefined => {
     const attribute = byName.get(name)
+    if (attribute && attribute.type !== Type.UNDEFINED && attribute.type !== type)
+      refuse(`attribute ${name} is of type ${Type[attribute.type] ?? attribute.type}, not ${Type[type]}`)
     return attribute && read(attribute)
   }
   return {
-    int: (name) => get(name, ({ i }) => Number(i)),
-    ints: (name) => get(name, ({ ints }) => ints.map(Number)),
-    float: (name) => get(name, ({ f }) => f),
-    floats: (name) => get(name, ({ floats }) => floats),
-    string: (name) => get(name, ({ s }) => new TextDecoder().decode(s)),
-    tensor: (name) => get(name, ({ t }) => t),
+    int: (name) => get(name, Type.INT, ({ i }) => Number(i)),
+    ints: (name) => get(name, Type.INTS, ({ ints }) => ints.map(Number)),
+    float: (name) => get(name, Type.FLOAT, ({ f }) => f),
+    floats: (name) => get(name, Type.FLOATS, ({ floats }) => floats),
+    string: (name) => get(name, Type.STRING, ({ s }) => new TextDecoder().decode(s)),
+    tensor: (name) => get(name, Type.TENSOR, ({ t }) => t),
   }
 }
 

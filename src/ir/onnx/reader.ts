@@ -2,7 +2,7 @@
 import { QuantError } from '../../errors.js'
 import { type Graph, type Node, type Preprocess, sizeOf, type Weight } from '../graph.js'
 import { freshName } from '../passes/rewrite.js'
-import { isPositive, resultShape, type Shape, showShape } from '../shapes.js'
+import { isPositive, mostValues, resultShape, type Shape, showShape } from '../shapes.js'
 import type { Constant } from './constant.js'
 import { converters, unsupported } from './convert/index.js'
 import { folders } from './fold.js'
@@ -14,8 +14,11 @@ import { decodeTensor } from './tensor.js'
 /** A computed tensor is a layer, a known one a constant. */
 type Binding = { readonly layer: string } | { readonly constant: Constant }
 
-/** Converts nodes one after the other and keeps what is known so far: inputs first, then nodes in order, then the result. */
-export function graphReader(onnx: GraphProto, file: string) {
+/**
+ * Converts nodes one after the other and keeps what is known so far: inputs first, then nodes in order, then the result.
+ * @param cut asked when a node is refused: where to end the network instead
+ */
+export function graphReader(onnx: GraphProto, file: string, cut: () => string | undefined) {
   const bindings = new Map<string, Binding>()
   const initializers = new Map(onnx.initializer.map((tensor) => [tensor.name, tensor]))
   const nodes = new Map<string, Node>()
@@ -43,7 +46,7 @@ export function graphReader(onnx: GraphProto, file: string) {
     const fresh = freshName(name, taken)
     const operands = inputs.map((input) => (nodes.get(input) ?? weights.get(input))!.shape)
     const result = shapeInFile({ name: fresh, op, shape }, operands)
-    if (!result.every(isPositive) || sizeOf(result) > 2 ** 31)
+    if (!result.every(isPositive) || sizeOf(result) > mostValues)
       throw new QuantError('model', `layer \`${fresh}\` of \`${file}\` would have shape ${showShape(result)}`, {
         hint: 'check the sizes in model.inputs',
       })
@@ -75,9 +78,9 @@ export function graphReader(onnx: GraphProto, file: string) {
 
   function view(proto: NodeProto, opset: number): OnnxNode {
     const refuse = (fact: string, hint?: string): never => {
-      const begins = proto.input.find((tensor) => 'layer' in (bindingOf(tensor) ?? {}))
+      const ways = [hint, cut()].filter((way) => way !== undefined)
       throw new QuantError('model', `${proto.opType} \`${nameOf(proto)}\` of \`${file}\`: ${fact}`, {
-        hint: hint ?? (begins === undefined ? undefined : `or end the network before it: model.outputs: [${begins}]`),
+        hint: ways.length > 0 ? ways.join('; or ') : undefined,
       })
     }
     const operandCount = proto.input.findLastIndex((tensor) => tensor !== '') + 1
@@ -95,7 +98,7 @@ export function graphReader(onnx: GraphProto, file: string) {
       type: proto.opType,
       opset,
       file,
-      attributes: attributesOf(proto),
+      attributes: attributesOf(proto, refuse),
       operandCount,
       outputs: proto.output,
       has: (i) => Boolean(proto.input[i]),
@@ -110,7 +113,12 @@ export function graphReader(onnx: GraphProto, file: string) {
         return 'layer' in bound ? bound.layer : refuse(`operand \`${proto.input[i]}\` is a constant`)
       },
       known: (i, what) =>
-        constant(i) ?? refuse(`${what} must be constant, but \`${proto.input[i] ?? ''}\` is computed`),
+        constant(i) ??
+        refuse(
+          proto.input[i]
+            ? `${what} must be constant, but \`${proto.input[i]}\` is computed`
+            : `has no operand ${i}, ${what}`,
+        ),
       operand(i) {
         const bound = binding(i)
         if ('layer' in bound) return bound.layer
@@ -124,6 +132,9 @@ export function graphReader(onnx: GraphProto, file: string) {
       weight: addWeight,
       tensorName: (i) => proto.input[i] ?? '',
       add: (op, inputs, shape) => bind(0, addLayer(`${proto.output[0]}_${proto.opType}`, op, inputs, shape)),
+      layer: (what, op, inputs, shape) => addLayer(`${proto.output[0]}_${proto.opType}_${what}`, op, inputs, shape),
+      opOf: (layer) => nodes.get(layer)!.op,
+      shapeOf: (layer) => nodes.get(layer)!.shape,
       addPart: (output, name, op, inputs) => bind(output, addLayer(name, op, inputs)),
       alias: (layer) => bind(0, layer),
     }
@@ -140,11 +151,13 @@ export function graphReader(onnx: GraphProto, file: string) {
     convert(proto: NodeProto, opset: number): void {
       const node = view(proto, opset)
       const known = proto.input.every((tensor, i) => tensor === '' || node.constant(i))
-      if (Object.hasOwn(folders, node.type) && (known || node.type === 'Shape'))
+      if (Object.hasOwn(folders, node.type) && (known || node.type === 'Shape' || node.type === 'Size'))
         bindings.set(proto.output[0] ?? '', { constant: folders[node.type]!(node) })
       else if (Object.hasOwn(converters, node.type)) converters[node.type]!(node)
-      else throw unsupported(`${node.type} of a computed tensor`, proto, file)
+      else throw unsupported(`${node.type} of a computed tensor`, proto, file, cut())
     },
+    /** Whether a tensor is a value that was converted. */
+    computed: (tensor: string): boolean => 'layer' in (bindingOf(tensor) ?? {}),
     result(outputs: readonly string[]): Omit<Graph, 'name'> {
       const layers = outputs.map((output) => {
         const bound = bindings.get(output)

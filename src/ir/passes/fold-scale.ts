@@ -23,7 +23,7 @@ export function foldScale(graph: Graph): Graph {
     // A second normalisation reads the first, which is by now part of the convolution.
     const source = node.inputs[0]!
     const conv = nodes.get(replaced.get(source) ?? source)!
-    if (conv.op.type !== 'Conv' || conv.op.relu || uses.get(source) !== 1) continue
+    if ((conv.op.type !== 'Conv' && conv.op.type !== 'Deconv') || conv.op.relu || uses.get(source) !== 1) continue
     const [, scaleName, shiftName] = node.inputs as [string, string, string]
     const [scale, shift] = [weights.get(scaleName)!, weights.get(shiftName)!]
     const weight = weights.get(conv.inputs[1]!)!

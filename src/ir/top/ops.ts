@@ -27,12 +27,54 @@ export function writeAttributes(op: Op, shape: readonly number[]): Printed {
         group: i64(op.group),
         ...relu(op),
       }
+    case 'Deconv':
+      return {
+        kernel_shape: integers(op.kernel),
+        strides: integers(op.strides),
+        dilations: integers(op.dilations),
+        pads: integers(op.pads),
+        output_padding: integers(op.outputPadding),
+        group: i64(op.group),
+        ...relu(op),
+      }
     case 'MatMul':
       return { right_transpose: `${op.rightTranspose}`, ...relu(op) }
     case 'Scale':
     case 'Add':
     case 'Mul':
       return relu(op)
+    case 'Sub':
+    case 'Div':
+      return { is_reverse: 'false', ...relu(op) }
+    case 'Min':
+    case 'Max':
+    case 'PRelu':
+    case 'Abs':
+    case 'Ceil':
+    case 'Erf':
+    case 'Exp':
+    case 'Floor':
+    case 'HardSwish':
+    case 'Log':
+    case 'Mish':
+    case 'Round':
+    case 'Softplus':
+    case 'Softsign':
+    case 'Sqrt':
+    case 'Tanh':
+      return {}
+    case 'Clip':
+      return { min: f64(op.min), max: f64(op.max) }
+    case 'Elu':
+      return { alpha: f64(op.alpha) }
+    case 'GELU':
+      return { approx_mode: quoted(op.approximation === 'none' ? 'normal' : 'tanh') }
+    case 'HardSigmoid':
+      return { alpha: f64(op.alpha), beta: f64(op.beta) }
+    case 'Pow':
+      return { exponent: f64(op.exponent) }
+    case 'Reciprocal':
+      return { const_val: f64(1) }
     case 'Relu':
       return { relu_limit: f64(op.limit) }
     case 'LeakyRelu':
@@ -91,12 +133,37 @@ function preprocess(p: Preprocess, shape: readonly number[]): Printed {
 export const OPERANDS: Readonly<Record<OpType, readonly [least: number, most: number]>> = {
   Input: [0, 0],
   Conv: [2, 3],
+  Deconv: [2, 3],
   MatMul: [2, 3],
   Scale: [3, 3],
   Relu: [1, 1],
   LeakyRelu: [1, 1],
+  Abs: [1, 1],
+  Ceil: [1, 1],
+  Clip: [1, 1],
+  Elu: [1, 1],
+  Erf: [1, 1],
+  Exp: [1, 1],
+  Floor: [1, 1],
+  GELU: [1, 1],
+  HardSigmoid: [1, 1],
+  HardSwish: [1, 1],
+  Log: [1, 1],
+  Mish: [1, 1],
+  Pow: [1, 1],
+  Reciprocal: [1, 1],
+  Round: [1, 1],
   Sigmoid: [1, 1],
   SiLU: [1, 1],
+  Softplus: [1, 1],
+  Softsign: [1, 1],
+  Sqrt: [1, 1],
+  Tanh: [1, 1],
+  PRelu: [2, 2],
+  Sub: [2, 2],
+  Div: [2, 2],
+  Min: [2, Infinity],
+  Max: [2, Infinity],
   Softmax: [1, 1],
   MaxPool: [1, 1],
   AvgPool: [1, 1],
@@ -130,6 +197,16 @@ export const READ: { readonly [T in OpType]: ReadOp<T> } = {
     group: a.integer('group', 1),
     ...a.relu(),
   }),
+  Deconv: (a) => ({
+    type: 'Deconv',
+    kernel: a.pair('kernel_shape'),
+    strides: a.pair('strides'),
+    dilations: a.has('dilations') ? a.pair('dilations') : [1, 1],
+    pads: a.pads('pads'),
+    outputPadding: a.has('output_padding') ? a.pair('output_padding') : [0, 0],
+    group: a.integer('group', 1),
+    ...a.relu(),
+  }),
   MatMul: (a) => ({ type: 'MatMul', rightTranspose: a.flag('right_transpose', false), ...a.relu() }),
   Scale: (a) => ({ type: 'Scale', ...a.relu() }),
   Relu: (a) => ({ type: 'Relu', limit: a.number('relu_limit', -1) }),
@@ -141,6 +218,43 @@ export const READ: { readonly [T in OpType]: ReadOp<T> } = {
     return { type: 'Sigmoid' }
   },
   SiLU: () => ({ type: 'SiLU' }),
+  Abs: () => ({ type: 'Abs' }),
+  Ceil: () => ({ type: 'Ceil' }),
+  Clip: (a) => ({ type: 'Clip', min: a.number('min'), max: a.number('max') }),
+  Elu: (a) => ({ type: 'Elu', alpha: a.number('alpha') }),
+  Erf: () => ({ type: 'Erf' }),
+  Exp: () => ({ type: 'Exp' }),
+  Floor: () => ({ type: 'Floor' }),
+  GELU: (a) => ({
+    type: 'GELU',
+    approximation: a.oneOf('approx_mode', ['normal', 'tanh'], 'normal') === 'tanh' ? 'tanh' : 'none',
+  }),
+  HardSigmoid: (a) => ({ type: 'HardSigmoid', alpha: a.number('alpha'), beta: a.number('beta') }),
+  HardSwish: () => ({ type: 'HardSwish' }),
+  Log: () => ({ type: 'Log' }),
+  Mish: () => ({ type: 'Mish' }),
+  Pow: (a) => ({ type: 'Pow', exponent: a.number('exponent') }),
+  Reciprocal(a) {
+    a.only('const_val', 1)
+    return { type: 'Reciprocal' }
+  },
+  Round: () => ({ type: 'Round' }),
+  Softplus: () => ({ type: 'Softplus' }),
+  Softsign: () => ({ type: 'Softsign' }),
+  Sqrt: () => ({ type: 'Sqrt' }),
+  Tanh: () => ({ type: 'Tanh' }),
+  PRelu: () => ({ type: 'PRelu' }),
+  Min: () => ({ type: 'Min' }),
+  Max: () => ({ type: 'Max' }),
+  Sub(a) {
+    a.only('is_reverse', false)
+    a.only('coeff', 1)
+    return { type: 'Sub', ...a.relu() }
+  },
+  Div(a) {
+    a.only('is_reverse', false)
+    return { type: 'Div', ...a.relu() }
+  },
   Softmax(a) {
     a.only('log', false)
     return { type: 'Softmax', axis: a.integer('axis') }

@@ -64,7 +64,7 @@ export const topWeights = (graph: Graph): [string, NpyArray][] => usedWeights(gr
 
 /** An absent bias is written as an empty operand. */
 function operandsOf({ op, inputs }: Node): string[] {
-  const most = op.type === 'Conv' || op.type === 'MatMul' ? OPERANDS[op.type][1] : inputs.length
+  const most = op.type === 'Conv' || op.type === 'Deconv' || op.type === 'MatMul' ? OPERANDS[op.type][1] : inputs.length
   return Array.from({ length: most }, (_, i) => inputs[i] ?? '')
 }
 

@@ -20,8 +20,8 @@ export interface Emission {
 
 export type Range = readonly [low: number, high: number]
 
-/** A node whose op is narrowed. */
-export type NodeOf<T extends QOp['type']> = QNode & { readonly op: Extract<QOp, { type: T }> }
+/** A node whose op is narrowed. An intersection with QNode would pair every op with every one of T: a minute of type checking. */
+export type NodeOf<T extends QOp['type']> = Omit<QNode, 'op'> & { readonly op: Extract<QOp, { type: T }> }
 
 /** Emits a node; returns the ONNX name of its value. */
 export type Emit<T extends QOp['type']> = (emission: Emission, node: NodeOf<T>) => string

@@ -1,7 +1,9 @@
 /** Float layers: computed in float32; what is stored in 16 bit is rounded once, at the end. */
 
-import type { Relu } from '../../ir/graph.js'
+import { isFunction } from '../../ir/functions.js'
+import type { FunctionOp, Relu } from '../../ir/graph.js'
 import { DataType, float } from '../../ir/onnx/builder.js'
+import { writeFunction } from '../../ir/onnx/functions.js'
 import { type FloatKind, intRange, isInt, roundTo } from '../rounding.js'
 import { type Emission, type Emit, float32, float64, int64, type NodeOf } from './context.js'
 import { clip, ROUNDER } from './requant.js'
@@ -12,12 +14,14 @@ type FloatOp =
   | 'Scale'
   | 'Relu'
   | 'LeakyRelu'
-  | 'Sigmoid'
-  | 'SiLU'
+  | 'PRelu'
   | 'Softmax'
   | 'AvgPool'
   | 'Add'
   | 'Mul'
+  | 'Sub'
+  | 'Div'
+  | FunctionOp['type']
 
 export const emitFloat: Emit<FloatOp> = (emission, node) =>
   store(emission, compute(emission, node), node.type.kind as FloatKind)
@@ -26,6 +30,8 @@ function compute(emission: Emission, { op, inputs, shape }: NodeOf<FloatOp>): st
   const { step } = emission
   const values = inputs.map(emission.value)
   const x = values[0]!
+  if (isFunction(op))
+    return writeFunction(op, x, { node: step, last: step, number: (value) => float32(emission, value) })
   switch (op.type) {
     case 'Conv': {
       const { kernel, strides, dilations, pads, group } = op
@@ -49,10 +55,8 @@ function compute(emission: Emission, { op, inputs, shape }: NodeOf<FloatOp>): st
       return activate(emission, x, { relu: true, reluLimit: op.limit })
     case 'LeakyRelu':
       return step('LeakyRelu', [x], { alpha: float(op.alpha) })
-    case 'Sigmoid':
-      return step('Sigmoid', [x])
-    case 'SiLU':
-      return step('Mul', [x, step('Sigmoid', [x])])
+    case 'PRelu':
+      return step('PRelu', values)
     case 'Softmax':
       return step('Softmax', [x], { axis: op.axis })
     case 'AvgPool': {
@@ -63,6 +67,8 @@ function compute(emission: Emission, { op, inputs, shape }: NodeOf<FloatOp>): st
     }
     case 'Add':
     case 'Mul':
+    case 'Sub':
+    case 'Div':
       return activate(
         emission,
         values.reduce((a, b) => step(op.type, [a, b])),

@@ -81,6 +81,24 @@ export const emitAdd: Emit<'AddInt'> = (emission, { op, inputs, type }) => {
   return clip(emission, sum, clampRange(type as IntType, op.relu))
 }
 
+export const emitSub: Emit<'SubInt'> = (emission, { op, inputs, type }) => {
+  const [a, b] = inputs.map((input, i) =>
+    shiftFloat(emission, emission.value(input), op.requants[i]!, operand(emission, input).range),
+  )
+  return clip(emission, emission.step('Sub', [a!, b!]), clampRange(type as IntType, op.relu))
+}
+
+/** |x * slope| <= 2^14: neither the product nor, where it matters, the added half is rounded in float32. */
+export const emitPRelu: Emit<'PReluInt'> = (emission, { op, inputs, type }) => {
+  const { step } = emission
+  const [x, slope] = inputs.map(emission.value)
+  const zero = float32(emission, 0)
+  const product = step('Mul', [step('Min', [x!, zero]), slope!])
+  const shifted = step('Mul', [product, float32(emission, 2 ** -op.shift)])
+  const below = step('Floor', [step('Add', [shifted, float32(emission, 0.5)])])
+  return clip(emission, step('Add', [step('Max', [x!, zero]), below]), clampRange(type as IntType, false))
+}
+
 export const emitMul: Emit<'MulInt'> = (emission, { op, inputs, type }) => {
   const operands = inputs.map((input) => operand(emission, input))
   const bound = operands.reduce((product, o) => product * largest(o.range), 1)

@@ -2,7 +2,7 @@
 import { type Emit, float32, int64, type NodeOf } from './context.js'
 import { activate } from './float.js'
 
-type Move = 'MaxPool' | 'Concat' | 'Upsample' | 'Permute' | 'Reshape' | 'Slice' | 'Pad'
+type Move = 'Spread' | 'MaxPool' | 'Concat' | 'Upsample' | 'Permute' | 'Reshape' | 'Slice' | 'Pad' | 'Min' | 'Max'
 
 export const emitMove: Emit<Move> = (emission, { op, inputs, shape }: NodeOf<Move>) => {
   const x = emission.value(inputs[0]!)
@@ -18,6 +18,16 @@ export const emitMove: Emit<Move> = (emission, { op, inputs, shape }: NodeOf<Mov
       const nearest = { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' }
       return emission.step('Resize', [x, '', scales], nearest)
     }
+    case 'Spread': {
+      const [n, c, h, w] = emission.shapeOf(inputs[0]!) as [number, number, number, number]
+      const apart = emission.step('Reshape', [x, int64(emission, [n, c, h, 1, w, 1])])
+      const paddings = [0, 0, 0, 0, 0, 0, 0, 0, 0, op.scaleH - 1, 0, op.scaleW - 1]
+      const padded = emission.step('Pad', [apart, int64(emission, paddings), float32(emission, 0)])
+      return emission.step('Reshape', [padded, int64(emission, shape)])
+    }
+    case 'Min':
+    case 'Max':
+      return emission.step(op.type, inputs.map(emission.value))
     case 'Permute':
       return emission.step('Transpose', [x], { perm: op.order })
     case 'Reshape':

@@ -124,6 +124,26 @@ export function constant(name: string, weight: Weight, given?: number): { weight
   return { weight: { shape: weight.shape, data, kind }, scale }
 }
 
+/** A constant as values of the type are stored, cut off at what it can hold. */
+export function atScale(name: string, weight: Weight, { kind, scale }: IntType): QWeight {
+  extrema(name, weight)
+  const data = kind === 'i8' ? new Int8Array(weight.data.length) : new Uint8Array(weight.data.length)
+  quantize(weight.data, scale, kind, data)
+  return { shape: weight.shape, data, kind }
+}
+
+/**
+ * Slopes of a PRelu as slope * 2^shift in int8, with the largest shift, 0 to 31, that keeps the largest magnitude below 127. As the
+ * vendor's tools do it, the fraction is dropped and not rounded. Slopes that are too large are cut off.
+ */
+export function slopes({ shape, data }: Weight): { slope: QWeight; shift: number } {
+  const largest = data.reduce((most, slope) => Math.max(most, Math.abs(slope)), 0)
+  let shift = 31
+  while (shift > 0 && largest * 2 ** shift >= 127) shift--
+  const ints = Int8Array.from(data, (slope) => clamp(Math.trunc(slope * 2 ** shift), -128, 127))
+  return { slope: { shape, data: ints, kind: 'i8' }, shift: largest === 0 ? 0 : shift }
+}
+
 function quantize(from: Float32Array, scale: number, kind: IntKind, into: Int8Array | Uint8Array): void {
   const [low, high] = intRange(kind)
   for (let i = 0; i < from.length; i++) into[i] = clamp(roundHalfAway(from[i]! / scale), low, high)

@@ -1,12 +1,14 @@
 /** Layers in symmetric 8 bit. */
 import { QuantError } from '../../errors.js'
 import type { Warning } from '../../events.js'
-import type { Node } from '../../ir/graph.js'
+import { isFunction } from '../../ir/functions.js'
+import type { Node, Weight } from '../../ir/graph.js'
 import { scaleAndShift, scaleAndShiftPositive } from '../multiplier.js'
 import type { QOp } from '../qgraph.js'
 import { clamp, type IntType, intRange, roundHalfAway } from '../rounding.js'
 import type { IntValue, Lowering } from './context.js'
-import { constant, convFilter, matmulFilter } from './filter.js'
+import { spreadOperand, turnedFilter } from './deconv.js'
+import { constant, atScale as constantAt, convFilter, matmulFilter, slopes } from './filter.js'
 import { lookupTable } from './table.js'
 
 interface Lowered {
@@ -23,16 +25,33 @@ export function lowerInt8(lowering: Lowering, node: Node, warn: (warning: Warnin
 function intOp(lowering: Lowering, node: Node, type: IntType, warn: (warning: Warning) => void): Lowered {
   const { op, name, shape } = node
   const operand = (i: number): IntValue => lowering.int(node.inputs[i]!, name)
+  if (isFunction(op)) {
+    const x = operand(0)
+    const table = lowering.weight(`${name}_table`, lookupTable(op, x.type, type))
+    return { op: { type: 'Lut' }, inputs: [x.name, table] }
+  }
   switch (op.type) {
     case 'Conv': {
       const { kernel, strides, dilations, pads, group, relu } = op
       const { inputs, multipliers, shifts } = convOperands(lowering, node, type, warn)
       return { op: { type: 'ConvInt', kernel, strides, dilations, pads, group, relu, multipliers, shifts }, inputs }
     }
+    case 'Deconv': {
+      const x = operand(0)
+      const spread = spreadOperand(lowering, { ...node, op }, x.name, x.type)
+      const { kernel, strides, dilations, pads, group, relu } = spread.op
+      const turned = turnedFilter(lowering.constant(node.inputs[1]!, name))
+      const { inputs, multipliers, shifts } = convOperands(lowering, node, type, warn, turned)
+      const convolution = { kernel, strides, dilations, pads, group, relu, multipliers, shifts }
+      return { op: { type: 'ConvInt', ...convolution }, inputs: [spread.x, ...inputs.slice(1)] }
+    }
     case 'Scale': {
       // As a depthwise 1x1 conv it keeps a full multiplier per channel.
       const group = shape[1]!
-      const { inputs, multipliers, shifts } = convOperands(lowering, node, type, warn, [group, 1, 1, 1])
+      const { inputs, multipliers, shifts } = convOperands(lowering, node, type, warn, {
+        ...lowering.constant(node.inputs[1]!, name),
+        shape: [group, 1, 1, 1],
+      })
       const one = { kernel: [1, 1], strides: [1, 1], dilations: [1, 1], pads: [0, 0, 0, 0] } as const
       return { op: { type: 'ConvInt', ...one, group, relu: op.relu, multipliers, shifts }, inputs }
     }
@@ -49,11 +68,9 @@ function intOp(lowering: Lowering, node: Node, type: IntType, warn: (warning: Wa
       return { op: { type: 'LeakyReluInt', requant: scaleAndShift(op.alpha, 8) }, inputs: [operand(0).name] }
     case 'Relu':
       return { op: { type: 'ReluInt' }, inputs: [operand(0).name] }
-    case 'Sigmoid':
-    case 'SiLU': {
-      const x = operand(0)
-      const table = lowering.weight(`${name}_table`, lookupTable(op.type, x.type, type))
-      return { op: { type: 'Lut' }, inputs: [x.name, table] }
+    case 'PRelu': {
+      const { slope, shift } = slopes(lowering.constant(node.inputs[1]!, name))
+      return { op: { type: 'PReluInt', shift }, inputs: [operand(0).name, lowering.weight(`${name}_slope_i8`, slope)] }
     }
     case 'Add': {
       // Constants are stored at the result's scale and need no rescale of their own.
@@ -61,6 +78,14 @@ function intOp(lowering: Lowering, node: Node, type: IntType, warn: (warning: Wa
       const requants = operands.map(({ scale }) => scaleAndShiftPositive(scale / type.scale, 8))
       return { op: { type: 'AddInt', requants, relu: op.relu }, inputs: operands.map((o) => o.name) }
     }
+    case 'Sub': {
+      const [a, b] = mixedOperands(lowering, node) as [Stored, Stored]
+      const requant = ({ scale }: Stored) => scaleAndShiftPositive(scale / type.scale, 8)
+      return { op: { type: 'SubInt', requants: [requant(a), requant(b)], relu: op.relu }, inputs: [a.name, b.name] }
+    }
+    case 'Min':
+    case 'Max':
+      return { op, inputs: node.inputs.map((value) => atScale(lowering, value, node, type)) }
     case 'Mul': {
       const operands = mixedOperands(lowering, node)
       const requant = scaleAndShift(operands.reduce((product, { scale }) => product * scale, 1) / type.scale, 8)
@@ -86,6 +111,7 @@ function intOp(lowering: Lowering, node: Node, type: IntType, warn: (warning: Wa
     case 'Input':
     case 'Reshape':
     case 'Softmax':
+    case 'Div':
       throw new QuantError('model', `${name} has no 8-bit form`, { hint: 'compute the layer in another precision' })
   }
 }
@@ -95,11 +121,11 @@ function convOperands(
   node: Node,
   type: IntType,
   warn: (warning: Warning) => void,
-  shape?: readonly number[],
+  instead?: Weight,
 ) {
   const x = lowering.int(node.inputs[0]!, node.name)
   const [filter, bias] = constants(lowering, node)
-  const ints = convFilter(node.name, { ...filter, shape: shape ?? filter.shape }, bias, x.type, type.scale)
+  const ints = convFilter(node.name, instead ?? filter, bias, x.type, type.scale)
   const inputs = [x.name, lowering.weight(`${node.name}_filter_${ints.filter.kind}`, ints.filter)]
   inputs.push(...storeBias(lowering, node.name, ints, (n) => [1, n, 1, 1], warn))
   return {
@@ -127,8 +153,13 @@ function storeBias(
   return [lowering.weight(`${name}_bias_int32`, { shape: shape(bias.length), data: bias, kind: 'i32' })]
 }
 
-/** Operands of Add and Mul: values, or constants in 8 bit at the given scale or their own. */
-function mixedOperands(lowering: Lowering, { name, inputs }: Node, constantScale?: number) {
+interface Stored {
+  readonly name: string
+  readonly scale: number
+}
+
+/** Operands of Add, Sub and Mul: values, or constants in 8 bit at the given scale or their own. */
+function mixedOperands(lowering: Lowering, { name, inputs }: Node, constantScale?: number): Stored[] {
   return inputs.map((value) => {
     if (!lowering.graph.weights.has(value)) {
       const x = lowering.int(value, name)
@@ -138,6 +169,13 @@ function mixedOperands(lowering: Lowering, { name, inputs }: Node, constantScale
     // Under the layer's name too: another layer may need the same constant at another scale.
     return { name: lowering.weight(`${name}_${value}_${weight.kind}`, weight), scale }
   })
+}
+
+/** An operand of Min or Max as the result is stored: a constant, or a value with a MulShift in front where its scale is another. */
+function atScale(lowering: Lowering, value: string, node: Node, type: IntType): string {
+  if (!lowering.graph.weights.has(value)) return rescaled(lowering, value, node, type)
+  const stored = constantAt(node.name, lowering.constant(value, node.name), type)
+  return lowering.weight(`${node.name}_${value}_${type.kind}`, stored)
 }
 
 /** An operand of a concat at the concat's scale: itself, or a MulShift `VALUE_to_CONCAT` put in front. */

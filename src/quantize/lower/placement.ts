@@ -11,7 +11,7 @@ export interface Placement {
 
 /** A Reshape is placed nowhere: it takes the type of its operand. */
 export function placement(graph: Graph, node: Node, asked: Precision): Placement {
-  const because = asked === 'INT8' ? noInt8(graph, node) : asked === 'F32' ? undefined : no16Bit(node)
+  const because = asked === 'INT8' ? noInt8(graph, node) : asked === 'F32' ? undefined : no16Bit(graph, node)
   return because === undefined ? { precision: asked, because } : { precision: 'F32', because }
 }
 
@@ -29,8 +29,10 @@ function noInt8(graph: Graph, { op, inputs, shape }: Node): string | undefined {
   const weights = inputs.map((input) => graph.weights.get(input))
   switch (op.type) {
     case 'Softmax':
-      return 'Softmax has no 8-bit form'
+    case 'Div':
+      return `${op.type} has no 8-bit form`
     case 'Conv':
+    case 'Deconv':
     case 'MatMul':
       if (weights[1] === undefined || (inputs.length > 2 && weights[2] === undefined))
         return `a ${op.type} of two computed values has no 8-bit form`
@@ -48,5 +50,9 @@ function noInt8(graph: Graph, { op, inputs, shape }: Node): string | undefined {
   }
 }
 
-const no16Bit = ({ op }: Node): string | undefined =>
-  op.type === 'Softmax' || op.type === 'Sigmoid' || op.type === 'SiLU' ? `${op.type} in float is always F32` : undefined
+const no16Bit = (graph: Graph, { op, inputs }: Node): string | undefined =>
+  op.type === 'MatMul' && !graph.weights.has(inputs[1]!)
+    ? 'a MatMul of two computed values is always F32'
+    : ['Softmax', 'Sigmoid', 'SiLU', 'Div'].includes(op.type)
+      ? `${op.type} in float is always F32`
+      : undefined

@@ -2,14 +2,15 @@
  * The ops of the Tpu dialect and their attributes, both ways. Integer and float ops share a name; which one is meant shows in the
  * result's type: 8 bit is integer. What Tpu shares with Top is written as in Top (`ir/top/ops.ts`).
  *
- * `tpu.Conv2D` carries multiplier and rshift per output channel, `tpu.MatMul` lists of one, `tpu.Add` lists of one per operand,
- * the others a pair (`multiplier = 51 : si32, rshift = 9 : i64`). Attributes that the chip's tools want but that never vary here
- * (zero points, weight layouts) have fixed values.
+ * `tpu.Conv2D` carries multiplier and rshift per output channel, `tpu.MatMul` lists of one, `tpu.Add` and `tpu.Sub` lists of one per
+ * operand, `tpu.PRelu` one rshift for its int8 slopes, the others a pair (`multiplier = 51 : si32, rshift = 9 : i64`). Functions of
+ * single elements are `tpu.Active` with a mode, and `coeffs` where they have parameters; in 8 bit they are all `tpu.Lut`. Attributes
+ * that the chip's tools want but that never vary here (zero points, weight layouts) have fixed values.
  */
-import type { OpOf } from '../../ir/graph.js'
+import type { FunctionOp, OpOf } from '../../ir/graph.js'
 import type { Attributes } from '../../ir/mlir/attributes.js'
 import type { TensorType } from '../../ir/mlir/parse.js'
-import { i64, integers, si32 } from '../../ir/mlir/print.js'
+import { doubles, i64, integers, si32 } from '../../ir/mlir/print.js'
 import { isOpType, OPERANDS, type Printed, pool, READ, relu, writeAttributes } from '../../ir/top/ops.js'
 import type { QOp, Requant } from '../qgraph.js'
 
@@ -17,6 +18,8 @@ const MULTIPLIER_SHIFT = '#tpu<rq_mode MultiplierShift>'
 
 /** An op's name and its attributes as they are printed. */
 export function writeTpuOp(op: QOp, shape: readonly number[], operands: number): [name: string, attributes: Printed] {
+  const mode = activeMode(op)
+  if (mode !== undefined) return ['tpu.Active', { mode: `#tpu<active_mode ${mode}>`, ...coefficients(op) }]
   switch (op.type) {
     case 'Input':
       return ['top.Input', writeAttributes(op, shape)]
@@ -48,15 +51,21 @@ export function writeTpuOp(op: QOp, shape: readonly number[], operands: number):
       return ['tpu.Mul', { ...reluOf(op), ...pairOf(op.requant) }]
     case 'MulShift':
       return ['tpu.MulShift', pairOf(op.requant)]
+    case 'Spread':
+      return ['tpu.Spread', { scale_h: i64(op.scaleH), scale_w: i64(op.scaleW) }]
     case 'MaxPool':
       return ['tpu.Pool2D', { ...writeAttributes(op, shape), pool_mode: '#tpu<pool_mode Max>' }]
     case 'AvgPool':
       return ['tpu.Pool2D', { ...writeAttributes(op, shape), pool_mode: '#tpu<pool_mode Avg>' }]
     case 'AvgPoolInt':
       return ['tpu.Pool2D', { ...pool(op, true), ...pairOf(op.requant), pool_mode: '#tpu<pool_mode Avg>' }]
-    case 'Sigmoid':
-    case 'SiLU':
-      return ['tpu.Active', { mode: `#tpu<active_mode ${op.type.toUpperCase()}>` }]
+    case 'SubInt': {
+      const multipliers = integers(op.requants.map(({ multiplier }) => multiplier))
+      const rshifts = integers(op.requants.map(({ shift }) => shift))
+      return ['tpu.Sub', { is_reverse: 'false', ...reluOf(op), multipliers, rshifts }]
+    }
+    case 'PReluInt':
+      return ['tpu.PRelu', { rshift: i64(op.shift) }]
     case 'Concat':
       return ['tpu.Concat', { ...writeAttributes(op, shape), only_merge: 'false' }]
     default:
@@ -138,7 +147,27 @@ export function readTpuOp(
       return { ...rest, type: 'AvgPoolInt', requant: readPair(a) }
     }
     case 'tpu.Active':
-      return { type: a.oneOf('mode', ['SIGMOID', 'SILU']) === 'SILU' ? 'SiLU' : 'Sigmoid' }
+      return readActive(a)
+    case 'tpu.Clip':
+      return READ.Clip(a, type, input)
+    case 'tpu.Pow':
+      return READ.Pow(a, type, input)
+    case 'tpu.Reciprocal':
+      return READ.Reciprocal(a, type, input)
+    case 'tpu.PRelu':
+      return int ? { type: 'PReluInt', shift: a.integer('rshift') } : READ.PRelu(a, type, input)
+    case 'tpu.Sub': {
+      if (!int) return READ.Sub(a, type, input)
+      a.only('is_reverse', false)
+      const [left, right] = readRequants(a, 2) as [Requant, Requant]
+      return { type: 'SubInt', requants: [left, right], relu: a.relu().relu }
+    }
+    case 'tpu.Div':
+      return READ.Div(a, type, input)
+    case 'tpu.Min':
+      return READ.Min(a, type, input)
+    case 'tpu.Max':
+      return READ.Max(a, type, input)
     case 'tpu.Scale':
       return READ.Scale(a, type, input)
     case 'tpu.Softmax':
@@ -147,6 +176,8 @@ export function readTpuOp(
       return READ.Concat(a, type, input)
     case 'tpu.Upsample':
       return READ.Upsample(a, type, input)
+    case 'tpu.Spread':
+      return { type: 'Spread', scaleH: a.integer('scale_h'), scaleW: a.integer('scale_w') }
     case 'tpu.Permute':
       return READ.Permute(a, type, input)
     case 'tpu.Reshape':
@@ -157,6 +188,56 @@ export function readTpuOp(
       return READ.Pad(a, type, input)
     default:
       return undefined
+  }
+}
+
+/** Functions without parameters, and what the vendor calls them. */
+const MODES = {
+  Abs: 'ABSVAL',
+  Ceil: 'CEIL',
+  Erf: 'ERF',
+  Exp: 'EXP',
+  Floor: 'FLOOR',
+  HardSwish: 'HSWISH',
+  Log: 'LN',
+  Mish: 'MISH',
+  Round: 'ROUND',
+  SiLU: 'SILU',
+  Sigmoid: 'SIGMOID',
+  Softplus: 'SOFT_PLUS',
+  Softsign: 'SOFT_SIGN',
+  Sqrt: 'SQRT',
+  Tanh: 'TANH',
+} as const
+
+const isMode = (type: string): type is keyof typeof MODES => Object.hasOwn(MODES, type)
+
+function activeMode(op: QOp): string | undefined {
+  if (op.type === 'Elu') return 'ELU'
+  if (op.type === 'HardSigmoid') return 'HSIGMOID'
+  if (op.type === 'GELU') return op.approximation === 'none' ? 'GELU' : 'TGELU'
+  return isMode(op.type) ? MODES[op.type] : undefined
+}
+
+function coefficients(op: QOp): Printed {
+  if (op.type === 'Elu') return { coeffs: doubles([op.alpha]) }
+  return op.type === 'HardSigmoid' ? { coeffs: doubles([op.beta, op.alpha]) } : {}
+}
+
+function readActive(a: Attributes): FunctionOp {
+  const plain = Object.keys(MODES) as (keyof typeof MODES)[]
+  const mode = a.oneOf('mode', ['ELU', 'HSIGMOID', 'GELU', 'TGELU', ...plain.map((type) => MODES[type])])
+  const coefficient = (i: number): number => a.numbers('coeffs')[i] ?? Number.NaN
+  switch (mode) {
+    case 'ELU':
+      return { type: 'Elu', alpha: coefficient(0) }
+    case 'HSIGMOID':
+      return { type: 'HardSigmoid', beta: coefficient(0), alpha: coefficient(1) }
+    case 'GELU':
+    case 'TGELU':
+      return { type: 'GELU', approximation: mode === 'GELU' ? 'none' : 'tanh' }
+    default:
+      return { type: plain.find((type) => MODES[type] === mode)! }
   }
 }
 

@@ -19,9 +19,20 @@ export const isWeightKind = (element: string): element is Kind => Object.hasOwn(
 export const elementOf = (kind: Kind): string => ELEMENTS[kind]
 
 export function storeWeight({ shape, data, kind }: QWeight): NpyArray {
-  if (kind === 'f16') return { shape, data: Uint16Array.from(data, halfBits) }
-  if (kind === 'bf16') return { shape, data: Uint16Array.from(data, (value) => floatBits(value) >>> 16) }
+  if (kind === 'f16') return { shape, data: eachOf(new Uint16Array(data.length), data, halfBits) }
+  if (kind === 'bf16')
+    return { shape, data: eachOf(new Uint16Array(data.length), data, (value) => floatBits(value) >>> 16) }
   return { shape, data }
+}
+
+/** `from` of typed arrays takes ten times as long. */
+function eachOf<T extends Uint16Array | Float32Array>(
+  to: T,
+  from: ArrayLike<number>,
+  of: (value: number) => number,
+): T {
+  for (let i = 0; i < to.length; i++) to[i] = of(from[i]!)
+  return to
 }
 
 /** The values of a stored array; undefined when it is not stored as its kind is. */
@@ -36,7 +47,7 @@ export function loadWeight(kind: Kind, stored: NpyData): QWeightData | undefined
     case 'f32':
       return stored instanceof Float32Array ? stored : undefined
     case 'f16':
-      return stored instanceof Uint16Array ? Float32Array.from(stored, halfToNumber) : undefined
+      return stored instanceof Uint16Array ? eachOf(new Float32Array(stored.length), stored, halfToNumber) : undefined
     case 'bf16':
       return stored instanceof Uint16Array
         ? new Float32Array(Uint32Array.from(stored, (b) => b << 16).buffer)

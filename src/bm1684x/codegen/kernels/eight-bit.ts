@@ -95,6 +95,47 @@ export const addInt = define<'AddInt'>({
   },
 })
 
+/** Terms have 16 bits, of which their difference may need more: it saturates, and so would the result. */
+export const subInt = define<'SubInt'>({
+  coefficients: packConstants,
+  scratchBytes: (_, inputs, output) => 2 * alignedBytes(output, 'int16') + spreadBytes(inputs, output, 'int8'),
+  compute(node, slice, sink, known) {
+    const { op } = node
+    const { output } = slice
+    const { shape } = output
+    const wide = [0, 1].map(() => scratchTensor(sink, shape, 'int16')) as [Local, Local]
+    const [a, b] = operandsOf(node, slice, sink, known).map((x, i): Place => {
+      const requant = op.requants[i]!
+      if (requant.multiplier === 2 ** requant.shift && x.signed) return x
+      sink.emit(scaled(shape, wide[i]!, x, factorOf(requant, true), requant.shift))
+      return wide[i]!
+    })
+    if (output.signed) sink.emit(binary('subs', shape, output, a!, b!))
+    else {
+      sink.emit(binary('subs', shape, wide[0], a!, b!))
+      sink.emit(cast(shape, output, wide[0], 'halfAway'))
+    }
+    relu(op, output, sink)
+  },
+})
+
+/** The halves below and above 0 by themselves, one of which is 0. */
+export const pReluInt = define<'PReluInt'>({
+  coefficients: packConstants,
+  scratchBytes: (_, __, output) => alignedBytes(output, 'int8'),
+  compute(node, slice, sink, known) {
+    const { output } = slice
+    const { shape } = output
+    const [x, slope] = operandsOf(node, slice, sink, known) as [Place, Place]
+    if (!x.signed) return sink.emit(copy(shape, output, x))
+    const below = scratchTensor(sink, shape, 'int8')
+    sink.emit(binary('min', shape, below, x, zero))
+    sink.emit(scaled(shape, below, below, slope, node.op.shift))
+    sink.emit(binary('max', shape, output, x, zero))
+    sink.emit(binary('adds', shape, output, output, below))
+  },
+})
+
 export const mulInt = define<'MulInt'>({
   coefficients: packConstants,
   scratchBytes: (_, inputs, output) => alignedBytes(output, 'int32') + spreadBytes(inputs, output, 'int8'),

@@ -1,9 +1,10 @@
 /** Float layers that work on each element by itself. Those of 16 bit round after every command. */
 import type { Relu } from '../../../ir/graph.js'
 import { alignedBytes, packVector } from '../../layout.js'
-import { binary, scaleChannels } from '../commands.js'
+import { binary, divide, type Place, scaleChannels } from '../commands.js'
 import type { Kernel, KernelSink, Local } from '../kernel.js'
 import { define, scratchTensor } from './define.js'
+import { divisionSteps } from './exponential.js'
 import { operandsOf, packConstants, spreadBytes } from './operands.js'
 import { weightBits } from './weights.js'
 
@@ -42,8 +43,8 @@ export const leakyRelu = define<'LeakyRelu'>({
 /** alpha * x is the larger one exactly where x is negative. */
 const isFlat = (alpha: number): boolean => alpha >= 0 && alpha <= 1
 
-const combined = (op: 'add' | 'mul'): Kernel =>
-  define<'Add' | 'Mul'>({
+const combined = (op: 'add' | 'sub' | 'mul'): Kernel =>
+  define<'Add' | 'Sub' | 'Mul'>({
     coefficients: packConstants,
     scratchBytes: (_, inputs, output) => spreadBytes(inputs, output, 'fp32'),
     compute(node, slice, sink, known) {
@@ -59,7 +60,55 @@ const combined = (op: 'add' | 'mul'): Kernel =>
   })
 
 export const add = combined('add')
+export const sub = combined('sub')
 export const mul = combined('mul')
+
+/** fp32: lowering sees to it. */
+export const div = define<'Div'>({
+  coefficients: packConstants,
+  scratchBytes: (_, inputs, output) => spreadBytes(inputs, output, 'fp32'),
+  compute(node, slice, sink, known) {
+    const { output } = slice
+    const [a, b] = operandsOf(node, slice, sink, known) as [Place, Place]
+    sink.emit(divide(output.shape, output, a, b, divisionSteps))
+    activate(node.op, output, sink)
+  },
+})
+
+/** The smallest or largest of the operands, of any type: none is rounded. */
+const extreme = (op: 'min' | 'max'): Kernel =>
+  define<'Min' | 'Max'>({
+    coefficients: packConstants,
+    scratchBytes: (_, inputs, output) => spreadBytes(inputs, output, 'fp32'),
+    compute(node, slice, sink, known) {
+      const { output } = slice
+      const [first, ...others] = operandsOf(node, slice, sink, known)
+      let soFar = first!
+      for (const other of others) {
+        sink.emit(binary(op, output.shape, output, soFar, other))
+        soFar = output
+      }
+    },
+  })
+
+export const min = extreme('min')
+export const max = extreme('max')
+
+/** The halves below and above 0 by themselves, one of which is 0. */
+export const pRelu = define<'PRelu'>({
+  coefficients: packConstants,
+  scratchBytes: (_, __, output) => alignedBytes(output, 'fp32'),
+  compute(node, slice, sink, known) {
+    const { output } = slice
+    const { shape } = output
+    const [x, slope] = operandsOf(node, slice, sink, known) as [Place, Place]
+    const below = scratchTensor(sink, shape, output.prec)
+    sink.emit(binary('min', shape, below, x, constant(0, output)))
+    sink.emit(binary('mul', shape, below, below, slope))
+    sink.emit(binary('max', shape, output, x, constant(0, output)))
+    sink.emit(binary('add', shape, output, output, below))
+  },
+})
 
 /** y = x * scale[c] + bias[c] */
 export const scale = define<'Scale'>({

@@ -4,14 +4,16 @@ import type { Kernel } from '../kernel.js'
 import { cast } from './cast.js'
 import { conv } from './conv-float.js'
 import { convInt } from './conv-int.js'
-import { addInt, leakyReluInt, lut, mulInt, mulShift, reluInt } from './eight-bit.js'
-import { sigmoid, silu, softmax } from './exponential.js'
-import { add, leakyRelu, mul, relu, scale } from './float.js'
+import { addInt, leakyReluInt, lut, mulInt, mulShift, pReluInt, reluInt, subInt } from './eight-bit.js'
+import { softmax } from './exponential.js'
+import { add, div, leakyRelu, max, min, mul, pRelu, relu, scale, sub } from './float.js'
+import { functionKernels } from './functions.js'
 import { matMul, matMulInt } from './matmul.js'
-import { concat, upsample } from './move.js'
+import { concat, spread, upsample } from './move.js'
 import { avgPool, avgPoolInt, maxPool } from './pool.js'
 
 const kernels: Partial<Record<QOp['type'], Kernel>> = {
+  ...functionKernels,
   Add: add,
   AddInt: addInt,
   AvgPool: avgPool,
@@ -25,16 +27,22 @@ const kernels: Partial<Record<QOp['type'], Kernel>> = {
   Lut: lut,
   MatMul: matMul,
   MatMulInt: matMulInt,
+  Div: div,
+  Max: max,
   MaxPool: maxPool,
+  Min: min,
   Mul: mul,
   MulInt: mulInt,
   MulShift: mulShift,
+  PRelu: pRelu,
+  PReluInt: pReluInt,
   Relu: relu,
   ReluInt: reluInt,
   Scale: scale,
-  Sigmoid: sigmoid,
-  SiLU: silu,
   Softmax: softmax,
+  Spread: spread,
+  Sub: sub,
+  SubInt: subInt,
   Upsample: upsample,
 }
 

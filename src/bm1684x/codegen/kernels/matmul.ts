@@ -1,13 +1,15 @@
 /** Fully connected layers: convolutions of one pixel, whose channels are the summed axis. */
 import { QuantError } from '../../../errors.js'
+import type { NodeOf } from '../../../quantize/emit/context.js'
 import type { QNode, QWeight } from '../../../quantize/qgraph.js'
 import type { Prec } from '../../isa/forms.js'
-import { alignedBytes, type Shape4 } from '../../layout.js'
-import { swapChannelsAndColumns } from '../commands.js'
+import { alignedBytes, compactStrides, type Shape4 } from '../../layout.js'
+import { conv, copy, swapChannelsAndColumns } from '../commands.js'
 import type { KernelSink, Local, Slice } from '../kernel.js'
 import { convolve, packFloat } from './conv-float.js'
 import { convolveInt, packInt, sumsOf } from './conv-int.js'
-import { define, scratchTensor, type Weights } from './define.js'
+import { define, part, scratchTensor, type Weights } from './define.js'
+import { activate } from './float.js'
 import { point } from './windows.js'
 
 /** The matrix as a filter [n, k, 1, 1]. */
@@ -16,7 +18,7 @@ function filterOf(node: QNode, rightTranspose: boolean, weights: Weights): { wei
   if (weight === undefined || weight.shape.length !== 2)
     throw new QuantError(
       'model',
-      `${node.name} multiplies two computed values, which is not compiled for the BM1684X`,
+      `${node.name} multiplies by a constant of several matrices, which is not compiled for the BM1684X`,
       {
         hint: 'end the network before this layer: model.outputs in quant.yaml',
       },
@@ -69,13 +71,39 @@ export const matMulInt = define<'MatMulInt'>({
   },
 })
 
+const ofValues = (node: QNode, { weights }: { readonly weights: Weights }): boolean => !weights.has(node.inputs[1]!)
+
+/**
+ * [b, m, k] times [b, k, n], both computed, in fp32: a convolution of 1x1 over an image whose channels are the rows of the right matrix,
+ * whose filters are the rows of the left one. They lie in the lanes as a filter does, but for the gaps between channel groups.
+ */
+function product({ op }: NodeOf<'MatMul'>, { inputs: [left, right], output }: Slice, sink: KernelSink): void {
+  const [batch, m, , n] = output.shape
+  const [, k] = right!.shape
+  const rows: Shape4 = [1, m, 1, k]
+  const filter = { address: sink.scratch(filterBytes(rows)), prec: left!.prec, signed: true }
+  for (let item = 0; item < batch; item++) {
+    const image = { ...part(right!, item), shape: [1, k, 1, n] as const }
+    sink.emit(copy(rows, { ...filter, strides: compactStrides(rows) }, part(left!, item)))
+    sink.emit(conv([1, m, 1, n], part(output, item), image, filter, undefined, point))
+  }
+  activate(op, output, sink)
+}
+
+const filterBytes = (rows: Shape4): number => 4 * compactStrides(rows).n
+
 export const matMul = define<'MatMul'>({
   coefficients(node, weights) {
+    if (ofValues(node, { weights })) return []
     const { weight, shape } = filterOf(node, node.op.rightTranspose, weights)
     return [packFloat(node.name, weight, shape, 1, biasOf(node, weights))]
   },
-  scratchBytes: (node, [input], output) => (inColumns(node) ? swapBytes(input!, output, 'fp32') : 0),
-  compute(node, slice, sink) {
+  scratchBytes(node, [input, right], output) {
+    if (right !== undefined) return filterBytes([1, output[1], 1, right[1]])
+    return inColumns(node) ? swapBytes(input!, output, 'fp32') : 0
+  },
+  compute(node, slice, sink, known) {
+    if (ofValues(node, known)) return product(node, slice, sink)
     const layer = { ...node.op, window: point, group: 1, biased: node.inputs.length > 2 }
     throughChannels(node, slice, sink, (within) => convolve(layer, within, sink))
   },

@@ -30,6 +30,31 @@ export const upsample = define<'Upsample'>({
   },
 })
 
+/** Zeros everywhere, then the operand's pixels at their places. */
+export const spread = define<'Spread'>({
+  compute({ op }, { inputs: [x], output, inputRows, outputRow }, sink) {
+    const { scaleH, scaleW } = op
+    const bytes = precBytes[output.prec]
+    const to = alignedStrides(output.shape, output.prec)
+    const from = alignedStrides(x!.shape, x!.prec)
+    const { prec, signed } = output
+    sink.emit(copy(output.shape, output, { constant: 0, prec, signed }))
+    // The first row of this slice that has pixels, and which row of the operand they are.
+    const source = Math.ceil(outputRow / scaleH)
+    const first = source * scaleH - outputRow
+    const [n, c, rows] = output.shape
+    const count = Math.ceil((rows - first) / scaleH)
+    if (count <= 0) return
+    const place = {
+      ...output,
+      address: output.address + first * to.h * bytes,
+      strides: { ...to, h: scaleH * to.h, w: scaleW },
+    }
+    const pixels = { ...x!, address: x!.address + (source - inputRows[0]!) * from.h * bytes, strides: from }
+    sink.emit(copy([n, c, count, x!.shape[3]], place, pixels))
+  },
+})
+
 /**
  * Parts one behind the other. Along channels, a part that does not begin at a multiple of 64 goes to other lanes. (Without relu the
  * parts are stored at their places in global memory, and nothing is left to do here.)

@@ -95,7 +95,7 @@ function packConstant(name: string, weight: QWeight, result: readonly number[]):
 
 /** Which item of the constant's leading dimensions belongs to an item of the result's. */
 function leadingIndex(shape: readonly number[], result: readonly number[]): (item: number) => number {
-  const axes = result.length - 3
+  const axes = result.length > 3 ? result.length - 3 : Math.min(1, result.length - 1)
   return (item) => {
     let [rest, index, step] = [item, 0, 1]
     for (let axis = axes - 1; axis >= 0; axis--) {

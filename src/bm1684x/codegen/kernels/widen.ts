@@ -5,7 +5,8 @@ import { cast } from '../commands.js'
 import type { KernelSink, Local } from '../kernel.js'
 import { part, scratchTensor } from './define.js'
 
-const oneGroup = ([, c, h, w]: Shape4): Shape4 => [1, Math.min(c, lanes), h, w]
+/** What is worked on at a time. */
+export const oneGroup = ([, c, h, w]: Shape4): Shape4 => [1, Math.min(c, lanes), h, w]
 
 /** Scratch that `inFloat32` may take. */
 export const widenedBytes = (input: Shape4, output: Shape4): number =>

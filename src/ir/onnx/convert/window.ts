@@ -2,12 +2,53 @@
 import type { Pads, Pair } from '../../graph.js'
 import { extentOf, type Shape, showShape, windows } from '../../shapes.js'
 import type { OnnxNode } from '../node.js'
+import { finish, inner, type Made, reshaped } from './pick.js'
 
 export interface Window {
   readonly kernel: Pair
   readonly strides: Pair
   readonly dilations: Pair
   readonly pads: Pads
+}
+
+/** A convolution of 1x1. */
+export const onePixel = {
+  type: 'Conv',
+  kernel: [1, 1],
+  strides: [1, 1],
+  dilations: [1, 1],
+  pads: [0, 0, 0, 0],
+  group: 1,
+  relu: false,
+  reluLimit: -1,
+} as const
+
+/** What a convolution or pool slides over: operand 0, of which [n, c, w] is taken as an image of one row. */
+export interface Picture {
+  readonly layer: string
+  readonly shape: Shape
+  /** It has one spatial dimension: attributes are single numbers. */
+  readonly flat: boolean
+}
+
+/** Other ranks are refused. */
+export function pictureOf(node: OnnxNode): Picture {
+  const shape = node.shape(0)
+  if (shape.length !== 3) {
+    imageSize(node, shape)
+    return { layer: node.value(0), shape, flat: false }
+  }
+  const image = [shape[0]!, shape[1]!, 1, shape[2]!]
+  return { layer: inner(node, 'image', reshaped(node.value(0), image)), shape: image, flat: true }
+}
+
+/** The node's result, without the row that was put in. */
+export function finishPicture(node: OnnxNode, { flat }: Picture, made: Made): void {
+  if (flat) {
+    const result = inner(node, 'row', made)
+    const [n, c, , w] = node.shapeOf(result) as [number, number, number, number]
+    finish(node, reshaped(result, [n, c, w]))
+  } else finish(node, made)
 }
 
 /** The last two dimensions of NCHW. Other ranks are refused. */
@@ -17,11 +58,13 @@ export function imageSize(node: OnnxNode, shape: Shape): Pair {
 }
 
 /** @param kernel where the attribute is absent: a convolution's weight tells. */
-export function windowOf(node: OnnxNode, kernel?: Pair): Window {
-  const size = imageSize(node, node.shape(0))
+export function windowOf(node: OnnxNode, { shape: image, flat }: Picture, kernel?: Pair): Window {
+  const size = imageSize(node, image)
   const pair = (name: string, otherwise: Pair | undefined): Pair => {
-    const given = node.attributes.ints(name) ?? otherwise ?? node.refuse(`has no ${name}`)
-    if (given.length !== 2 || given.some((n) => n < 1)) node.refuse(`${name} [${given}] must be two positive numbers`)
+    const own = node.attributes.ints(name)
+    const given = (own && flat ? [1, ...own] : own) ?? otherwise ?? node.refuse(`has no ${name}`)
+    if (given.length !== 2 || given.some((n) => n < 1))
+      node.refuse(`${name} [${own}] must be ${flat ? 'one positive number' : 'two positive numbers'}`)
     return given as unknown as Pair
   }
   const shape = {
@@ -29,15 +72,16 @@ export function windowOf(node: OnnxNode, kernel?: Pair): Window {
     strides: pair('strides', [1, 1]),
     dilations: pair('dilations', [1, 1]),
   }
-  return { ...shape, pads: padsOf(node, size, shape) }
+  return { ...shape, pads: padsOf(node, size, shape, flat) }
 }
 
-function padsOf(node: OnnxNode, size: Pair, { kernel, strides, dilations }: Omit<Window, 'pads'>): Pads {
+function padsOf(node: OnnxNode, size: Pair, { kernel, strides, dilations }: Omit<Window, 'pads'>, flat: boolean): Pads {
   // Empty in some exporters' files: then it counts as absent.
   const auto = node.attributes.string('auto_pad') || 'NOTSET'
   if (auto === 'VALID') return [0, 0, 0, 0]
   if (auto === 'NOTSET') {
-    const given = node.attributes.ints('pads') ?? [0, 0, 0, 0]
+    const own = node.attributes.ints('pads')
+    const given = (own && flat ? [0, own[0] ?? -1, 0, own[1] ?? -1] : own) ?? [0, 0, 0, 0]
     if (given.length !== 4 || given.some((n) => n < 0))
       node.refuse(`pads [${given}] must be four numbers, none negative`)
     return given as unknown as Pads
