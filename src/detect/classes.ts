@@ -26,15 +26,18 @@ export const cocoNames: Readonly<Record<string, string>> = {
   tvmonitor: 'tv',
 }
 
+/** A class and how sure it is, 0..1: a box, or the name of a whole picture. */
+type Named = Pick<Box, 'classId' | 'score'>
+
 /** `car:81.7%`, as the vendor's programs print it. */
-export function printed(box: Box, classes: readonly string[]): string {
+export function printed(box: Named, classes: readonly string[]): string {
   return `${nameOf(box.classId, classes)}:${percent(box)}`
 }
 
 /** `car 81.7%`, as it is drawn. */
-export function caption(box: Box, classes: readonly string[]): string {
+export function caption(box: Named, classes: readonly string[]): string {
   return `${nameOf(box.classId, classes)} ${percent(box)}`
 }
 
-const percent = (box: Box): string => `${(box.score * 100).toFixed(1)}%`
+const percent = (box: Named): string => `${(box.score * 100).toFixed(1)}%`
 const nameOf = (classId: number, classes: readonly string[]): string => classes[classId] ?? `class ${classId}`

@@ -62,6 +62,27 @@ export function drawBoxes(picture: Picture, boxes: readonly Box[], classes: read
   return drawn
 }
 
+/**
+ * Names of the whole picture in its upper left corner, the best one on top, as `tabby 22.5%`.
+ * @returns a new picture; the given one is left alone
+ */
+export function drawNames(
+  picture: Picture,
+  names: readonly Pick<Box, 'classId' | 'score'>[],
+  classes: readonly string[],
+): Picture {
+  const drawn: Picture = { ...picture, data: picture.data.slice() }
+  const capHeight = Math.max(8, Math.round(Math.min(picture.width, picture.height) / 30))
+  const pad = padding(capHeight)
+  const height = capHeight + 2 * pad + Math.round(capHeight / 3)
+  for (const [line, name] of names.entries()) {
+    const text = caption(name, classes)
+    fillRect(drawn, 0, line * height, textWidth(text, capHeight) + 2 * pad, (line + 1) * height, BLACK, 0.7)
+    drawText(drawn, text, pad, line * height + pad, capHeight, WHITE)
+  }
+  return drawn
+}
+
 const padding = (capHeight: number): number => Math.round(capHeight * 0.35)
 const colourOf = (box: Box): Colour => PALETTE[box.classId % PALETTE.length]!
 const isLight = ([r, g, b]: Colour): boolean => 0.299 * r + 0.587 * g + 0.114 * b > 120

@@ -1,14 +1,36 @@
 /** What detection talks about. */
 
-/** How a network's raw outputs are to be read. */
+/** How a network's raw outputs are to be read. What each kind is, and which of the settings it has: `config/kinds.ts`. */
 export interface DetectorSpec {
-  readonly kind: 'yolov2' | 'yolov3' | 'yolov5'
-  /** Per output, in the order of the outputs: width, height, width, height, ... in pixels of the network's input. */
-  readonly anchors: readonly (readonly number[])[]
+  readonly kind:
+    | 'yolov2'
+    | 'yolov3'
+    | 'yolov4'
+    | 'yolov5'
+    | 'yolov7'
+    | 'yolov8'
+    | 'yolox'
+    | 'nanodet'
+    | 'nanodet-plus'
+    | 'ssd'
+    | 'blazeface'
+    | 'fastestdet'
+  /**
+   * Width, height, width, height, ... in pixels of the network's input: per output, in the order of the outputs (YOLO), or per grid,
+   * the finest first (SSD). None where boxes are decoded already, or for kinds without anchors.
+   */
+  readonly anchors?: readonly (readonly number[])[]
   /** In the order of the class scores. */
   readonly classes: readonly string[]
-  /** How class scores come from logits: each for itself (YOLOv3, v5), or all together (YOLOv2). */
-  readonly classScores: 'sigmoid' | 'softmax'
+  /**
+   * How scores come from the outputs: each for itself (YOLOv3, v5), the classes all together (YOLOv2), or as they are. Undefined: as
+   * `candidates` says for each form of outputs.
+   */
+  readonly classScores?: 'sigmoid' | 'softmax' | 'none'
+  /** YOLOv4: per output, how far centres may move. */
+  readonly scaleXY?: readonly number[]
+  /** Pixels of the input per cell, the finest grid first; none: as the sizes of the grids say. */
+  readonly strides?: readonly number[]
   /** Of two boxes of a class that overlap more than this, the weaker one is dropped. */
   readonly iou: number
 }

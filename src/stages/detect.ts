@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import type { Variant } from '../config/config.js'
+import type { Classes, Variant } from '../config/config.js'
 import { classLists } from '../detect/classes.js'
 import type { DetectorSpec } from '../detect/types.js'
 import * as disk from '../disk.js'
@@ -11,11 +11,12 @@ import { runtimeIdentity } from '../runtime/identity.js'
 import { graphFiles } from './calibrate.js'
 import { floatVariant, type Recipe } from './context.js'
 import { filesOfDataset } from './dataset.js'
+import { decodedWarning } from './decoded.js'
 import { decodeFinding, type Finding } from './memo-pieces.js'
 import { doMissing } from './pieces.js'
 
 /** Raise it when the findings on a picture change. */
-const findingIdentity = `finding 2, ${runtimeIdentity}`
+export const findingIdentity = `finding 2, ${runtimeIdentity}`
 
 /** detections.json: what a variant finds, however weak, so that another score threshold needs no inference. */
 export interface Detections {
@@ -31,20 +32,30 @@ export function detectStage(recipe: Recipe, variant: Variant | undefined): Stage
   const compiled = variant && artifacts.variant(variant)
   const { all } = verifyPictures(recipe)
   const detector = detectorSpec(recipe)
+  const classes = classifierNames(recipe)?.length
   const output = artifacts.detections(name)
   return {
     name: `detect:${name}`,
     title: `what ${name} finds`,
     ...(variant ? { variant: variant.name } : {}),
-    params: detectorParams(recipe),
+    params: { ...detectorParams(recipe), ...(classes === undefined ? {} : { 'verify.classifier.classes': classes }) },
     identity: `detect 1, ${findingIdentity}`,
     files: all,
     needs: [artifacts.mlir, artifacts.weights, ...(compiled ? [compiled.bmodel] : [])],
     outputs: [output],
     async run(context) {
       const graph = graphFiles(recipe, context)
+      if (detector && variant?.quantize === 'INT8') {
+        const message = decodedWarning(await pool.run('readLayers', { graph }), detector)
+        if (message) context.warn({ about: name, message })
+      }
       const bmodel = compiled && { path: context.path(compiled.bmodel), digest: context.digest(compiled.bmodel) }
-      const base = memoKey(findingIdentity, graph.digest, bmodel?.digest ?? '', JSON.stringify(detector ?? null))
+      const base = memoKey(
+        findingIdentity,
+        graph.digest,
+        bmodel?.digest ?? '',
+        JSON.stringify(detector ?? classes ?? null),
+      )
       const pieces = all.map((picture) => ({
         path: context.path(picture),
         digest: context.digest(picture),
@@ -55,7 +66,11 @@ export function detectStage(recipe: Recipe, variant: Variant | undefined): Stage
         unit: 'pictures',
         workers: pool.size,
         work: (chunk, progress) =>
-          pool.run('findBoxes', { graph, bmodel, detector, pictures: chunk, memo: context.memo.folder }, progress),
+          pool.run(
+            'findBoxes',
+            { graph, bmodel, detector, classes, pictures: chunk, memo: context.memo.folder },
+            progress,
+          ),
       })
       const findings = pieces.map(({ key }) => decodeFinding(context.memo.get(key)!))
       const detections: Detections = {
@@ -89,49 +104,73 @@ export function verifyPictures(recipe: Recipe): {
   return { labelled, drawn, all: [...new Set([...labelled, ...drawn])] }
 }
 
-export function detectorSpec({
-  config,
-  root,
-  places,
-  look = () => {},
-}: Pick<Recipe, 'config' | 'root' | 'places'> & Partial<Pick<Recipe, 'look'>>): DetectorSpec | undefined {
-  const { detector } = config.verify
-  if (!detector) return undefined
-  const { kind, anchors, classScores, iou, classes } = detector
-  return { kind, anchors, classScores, iou, classes: classNames() }
+type ClassReader = Pick<Recipe, 'config' | 'root' | 'places'> & Partial<Pick<Recipe, 'look'>>
 
-  function classNames(): readonly string[] {
-    if (classes.kind === 'known') return classLists[classes.name]
-    if (classes.kind === 'list') return classes.names
-    const file = resolve(root, classes.path)
-    look(file)
-    const place = places(['verify', 'detector', 'classes'])
-    if (!disk.exists(file))
-      throw new QuantError('config', `the class file ${classes.path} does not exist`, {
-        place,
-        hint: 'coco, voc, a list of names, or a file with one name per line',
-      })
-    const names = disk
-      .readText(file)
-      .split(/\r?\n/)
-      .map((line) => line.trim())
-    const filled = names.filter((line) => line !== '')
-    if (filled.length === 0) throw new QuantError('config', `the class file ${classes.path} is empty`, { place })
-    return filled
+/** @throws QuantError 'config' for a class file that cannot be used */
+export function detectorSpec(recipe: ClassReader): DetectorSpec | undefined {
+  const { detector } = recipe.config.verify
+  if (!detector) return undefined
+  const { kind, anchors, classScores, scaleXY, strides, iou, classes } = detector
+  // In this order, and without what is not set: it is part of keys.
+  return {
+    kind,
+    ...(anchors ? { anchors } : {}),
+    ...(classScores ? { classScores } : {}),
+    iou,
+    classes: classes.kind === 'known' ? classLists[classes.name] : classNames(recipe, classes, 'detector'),
+    ...(scaleXY ? { scaleXY } : {}),
+    ...(strides ? { strides } : {}),
   }
+}
+
+/**
+ * The classes of a classifier, in the order of its output; where only their count is known, `class 0`, `class 1` ...
+ * @returns undefined when the network is none
+ * @throws QuantError 'config' for a class file that cannot be used
+ */
+export function classifierNames(recipe: ClassReader): readonly string[] | undefined {
+  const classes = recipe.config.verify.classifier?.classes
+  if (classes?.kind === 'count') return Array.from({ length: classes.count }, (_, classId) => `class ${classId}`)
+  return classes && classNames(recipe, classes, 'classifier')
+}
+
+function classNames(
+  { root, places, look = () => {} }: ClassReader,
+  classes: Exclude<Classes, { kind: 'known' }>,
+  verifier: 'detector' | 'classifier',
+): readonly string[] {
+  if (classes.kind === 'list') return classes.names
+  const file = resolve(root, classes.path)
+  look(file)
+  const place = places(['verify', verifier, 'classes'])
+  if (!disk.exists(file))
+    throw new QuantError('config', `the class file ${classes.path} does not exist`, {
+      place,
+      hint: `${verifier === 'detector' ? 'coco, voc' : 'how many there are'}, a list of names, or a file with one name per line`,
+    })
+  const names = disk
+    .readText(file)
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+  const filled = names.filter((line) => line !== '')
+  if (filled.length === 0) throw new QuantError('config', `the class file ${classes.path} is empty`, { place })
+  return filled
 }
 
 /** All that decides what is found; the score threshold does not. */
 export function detectorParams(recipe: Recipe): Record<string, Json> {
   const spec = detectorSpec(recipe)
   if (!spec) return {}
+  const { kind, anchors, classes, classScores, scaleXY, strides, iou } = spec
   return {
     'verify.detector': {
-      kind: spec.kind,
-      anchors: spec.anchors.map((list) => [...list]),
-      classes: [...spec.classes],
-      class_scores: spec.classScores,
-      iou: spec.iou,
+      kind,
+      ...(anchors ? { anchors: anchors.map((list) => [...list]) } : {}),
+      classes: [...classes],
+      ...(classScores ? { class_scores: classScores } : {}),
+      ...(scaleXY ? { scale_x_y: [...scaleXY] } : {}),
+      ...(strides ? { strides: [...strides] } : {}),
+      iou,
     },
   }
 }

@@ -3,6 +3,8 @@ export interface Verification {
   readonly model: string
   /** Boxes below it are not drawn, printed or compared; null: there is no detector. */
   readonly score: number | null
+  /** Of a classifier: how many of the best classes are looked at. */
+  readonly top?: number
   /** Pictures with labels. */
   readonly labelled: number
   /** `float` first. */
@@ -29,6 +31,14 @@ export interface Figures {
   readonly map50_drop?: number
   readonly map75_drop?: number
   readonly map_drop?: number
+  /** Of a classifier, against the labels: the best class is right, the right one is among the best `top`. */
+  readonly top1?: number
+  readonly topk?: number
+  readonly top1_drop?: number
+  readonly topk_drop?: number
+  /** Against the best class of the float model. */
+  readonly top1_agreement?: number
+  readonly topk_agreement?: number
   readonly classes?: Readonly<Record<string, { readonly objects: number; readonly ap50: number; readonly ap: number }>>
 }
 
@@ -36,6 +46,6 @@ export interface Seen {
   /** e.g. `car:81.7%` */
   readonly text: string
   readonly score: number
-  /** x0, y0, x1, y1 in pixels of the picture. */
-  readonly box: readonly number[]
+  /** x0, y0, x1, y1 in pixels of the picture; not of a classifier. */
+  readonly box?: readonly number[]
 }

@@ -1,4 +1,4 @@
-import { join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { Requirement } from '../config/config.js'
 import { stem } from '../detect/labels.js'
 import * as disk from '../disk.js'
@@ -6,24 +6,26 @@ import type { Json } from '../engine/reason.js'
 import type { Stage } from '../engine/stage.js'
 import { QuantError } from '../errors.js'
 import { floatVariant, type Recipe } from './context.js'
-import { detectorSpec, verifyPictures } from './detect.js'
-import type { Verification } from './verification.js'
+import { classifierNames, detectorSpec, verifyPictures } from './detect.js'
+import type { Labels } from './jobs/verify.js'
+import type { Figures, Verification } from './verification.js'
 
 /** Findings -> verify.json and drawn pictures: everything that the score threshold touches, and no inference. */
 export function verifyStage(recipe: Recipe): Stage {
   const { config, pool, artifacts } = recipe
-  const { detector, validation, images } = config.verify
+  const { detector, classifier, validation, images } = config.verify
   const variants = [floatVariant, ...config.variants.map(({ name }) => name)]
   const { labelled, drawn } = verifyPictures(recipe)
-  const spec = detectorSpec(recipe)
+  const classes = detectorSpec(recipe)?.classes ?? classifierNames(recipe) ?? []
   const labels = labelFiles(recipe, labelled)
-  const drawings = detector ? drawingsOf(recipe, variants, drawn) : []
+  const drawings = detector || classifier ? drawingsOf(recipe, variants, drawn) : []
   return {
     name: 'verify',
     title: 'figures and pictures',
     params: {
       ...(detector ? { 'verify.detector.score': detector.score } : {}),
-      ...(spec ? { 'verify.detector.classes': [...spec.classes] } : {}),
+      ...(detector ? { 'verify.detector.classes': [...classes] } : {}),
+      ...(classifier ? { 'verify.classifier.classes': [...classes], 'verify.classifier.top': classifier.top } : {}),
       ...(validation?.classMap ? { 'verify.validation.class_map': [...validation.classMap] } : {}),
       'verify.images': [...images],
       variants: config.variants.map(({ name }) => name),
@@ -35,8 +37,9 @@ export function verifyStage(recipe: Recipe): Stage {
     async run(context) {
       const verification = await pool.run('judge', {
         name: config.model.name,
-        classes: spec?.classes ?? [],
+        classes,
         score: detector?.score,
+        top: classifier?.top,
         detections: variants.map((variant) => context.path(artifacts.detections(variant))),
         labelled,
         labels: labels.pass((file) => context.path(file)),
@@ -82,7 +85,7 @@ export function gateStage(recipe: Recipe): Stage {
       return [
         new QuantError('gate', `${gate.variant}: there is no ${gate.figure} to judge`, {
           place,
-          hint: 'map figures need verify.validation',
+          hint: 'map, top1 and topk need verify.validation',
         }),
       ]
     if (compare[gate.compare](value, gate.value)) return []
@@ -114,15 +117,19 @@ const compare: Record<Requirement['compare'], (a: number, b: number) => boolean>
 
 interface LabelFiles {
   readonly files: readonly string[]
-  pass(path: (file: string) => string): { yolo: Record<string, string> } | { coco: string } | undefined
+  pass(path: (file: string) => string): Labels | undefined
 }
 
-/** A folder of YOLO text files meets the pictures by their stems; a picture without a file has no objects. */
-function labelFiles({ config, root, places, look }: Recipe, labelled: readonly string[]): LabelFiles {
-  const { validation } = config.verify
+/** Of a classifier: a text file, or the names of folders. Of a detector: a COCO file, or a folder of YOLO text files, which meets the pictures by their stems; a picture without a file has no objects. */
+export function labelFiles({ config, root, places, look }: Recipe, labelled: readonly string[]): LabelFiles {
+  const { validation, classifier } = config.verify
   if (!validation) return { files: [], pass: () => undefined }
   const { labels } = validation
   const place = places(['verify', 'validation', 'labels'])
+  if (labels === undefined) {
+    const folders = Object.fromEntries(labelled.map((picture) => [picture, basename(dirname(picture))]))
+    return { files: [], pass: () => ({ folders }) }
+  }
   const at = disk.stat(resolve(root, labels))
   look(resolve(root, labels))
   if (!at)
@@ -130,6 +137,12 @@ function labelFiles({ config, root, places, look }: Recipe, labelled: readonly s
       place,
       hint: 'paths are relative to quant.yaml',
     })
+  if (classifier && at.directory)
+    throw new QuantError('config', `the labels ${labels} are a folder`, {
+      place,
+      hint: 'a classifier has a text file with a line `picture class` each; leave it out when pictures lie in folders called as their class',
+    })
+  if (classifier) return { files: [labels], pass: (path) => ({ names: path(labels) }) }
   if (!at.directory) return { files: [labels], pass: (path) => ({ coco: path(labels) }) }
   const byStem = new Map(
     disk
@@ -170,11 +183,13 @@ function drawingsOf(
   )
 }
 
-function summary({ variants, labelled }: Verification): string {
+function summary({ variants }: Verification): string {
+  const said = ({ map50, top1, sqnr }: Figures): string => {
+    if (map50 !== undefined) return `mAP ${map50.toFixed(3)}`
+    if (top1 !== undefined) return `top-1 ${top1.toFixed(3)}`
+    return `${sqnr?.toFixed(1) ?? '-'} dB`
+  }
   return Object.entries(variants)
-    .map(
-      ([name, { map50, sqnr }]) =>
-        `${name} ${labelled > 0 && map50 !== undefined ? `mAP ${map50.toFixed(3)}` : `${sqnr?.toFixed(1) ?? '-'} dB`}`,
-    )
+    .map(([name, figures]) => `${name} ${said(figures)}`)
     .join(', ')
 }

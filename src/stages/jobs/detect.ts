@@ -1,16 +1,18 @@
 import { loadOutput, storeInputs } from '../../bm1684x/io.js'
 import { runProgram } from '../../bm1684x/machine/run.js'
 import type { Program } from '../../bm1684x/program.js'
+import { type Ranked, rankClasses } from '../../detect/classification.js'
 import { detect } from '../../detect/detect.js'
 import type { Box, DetectorSpec } from '../../detect/types.js'
 import { openMemo } from '../../engine/memo.js'
 import { QuantError } from '../../errors.js'
 import { emitOnnx } from '../../ir/emit.js'
-import type { Tensor } from '../../ir/graph.js'
-import { openSession } from '../../runtime/session.js'
+import { type Graph, sizeOf, type Tensor } from '../../ir/graph.js'
+import type { Fit } from '../../preprocess/letterbox.js'
+import { openSession, type Session } from '../../runtime/session.js'
 import { sqnrLoss } from '../../search/loss.js'
 import { encodeFinding, type Finding } from '../memo-pieces.js'
-import { type GraphFiles, loadGraph, loadProgram, readSample, type SampleFile, sampleInputs } from './load.js'
+import { type GraphFiles, keep, loadGraph, loadProgram, readSample, type SampleFile, sampleInputs } from './load.js'
 
 /** Below it no box is kept: mAP wants the whole precision-recall curve. */
 const leastScore = 0.001
@@ -21,6 +23,8 @@ export async function findBoxes(
     graph: GraphFiles
     bmodel: { path: string; digest: string } | undefined
     detector: DetectorSpec | undefined
+    /** Of a classifier: how many classes it has. */
+    classes?: number | undefined
     pictures: readonly (SampleFile & { key: string })[]
     memo: string
   },
@@ -29,27 +33,72 @@ export async function findBoxes(
   const graph = await loadGraph(args.graph)
   const inputs = sampleInputs(graph)
   const memo = openMemo(args.memo)
-  const float = await openSession(emitOnnx(graph, { outputs: graph.outputs }), graph.name)
+  const float = await floatOf(args.graph.digest, graph)
   const program = args.bmodel && (await loadProgram(args.bmodel))
-  try {
-    for (const file of args.pictures) {
-      const { feeds, fit } = await readSample(file, inputs)
-      if (!fit) throw new QuantError('input', `${file.path} is no picture`, { hint: 'detection needs pictures' })
-      const results = await float.run(feeds)
-      const reference = graph.outputs.map((name) => results.get(name)!)
-      const outputs = program ? runOnMachine(program, feeds, file.path) : reference
-      const finding: Finding = {
-        width: fit.width,
-        height: fit.height,
-        boxes: args.detector ? boxesOf(outputs, args.detector, inputs[0]!.shape, fit) : [],
-        sqnr: program ? finite(-sqnrLoss(reference, outputs)) : null,
-      }
-      memo.put(file.key, encodeFinding(finding))
-      progress(1)
+  for (const file of args.pictures) {
+    const { feeds, fit, reference } = await keep(float.samples, file.digest, float.samplesKept, () =>
+      runFloat(graph, float.session, file),
+    )
+    const outputs = program ? runOnMachine(program, feeds, file.path) : reference
+    const finding: Finding = {
+      width: fit.width,
+      height: fit.height,
+      boxes: args.detector ? boxesOf(outputs, args.detector, inputs[0]!.shape, fit) : [],
+      ...(args.classes === undefined ? {} : { ranking: rankingOf(outputs, args.classes) }),
+      sqnr: program ? finite(-sqnrLoss(reference, outputs)) : null,
     }
-  } finally {
-    await float.release()
+    memo.put(file.key, encodeFinding(finding))
+    progress(1)
   }
+}
+
+/** A float model stays open, with what it gave for the last pictures: every variant is held against the same. */
+interface Float {
+  readonly session: Session
+  readonly samples: Map<string, Promise<FloatRun>>
+  readonly samplesKept: number
+}
+
+interface FloatRun {
+  readonly feeds: Readonly<Record<string, Tensor>>
+  readonly fit: Fit
+  /** In the graph's order. */
+  readonly reference: readonly Tensor[]
+}
+
+/** Bytes of inputs and outputs that are kept. */
+const keptBytes = 128 * 2 ** 20
+
+let opened: { readonly digest: string; readonly float: Promise<Float> } | undefined
+
+/** The one that this worker was asked for last stays open. */
+export async function floatOf(digest: string, graph: Graph): Promise<Float> {
+  if (opened?.digest === digest) return opened.float
+  const before = opened
+  const float = openFloat(graph)
+  opened = { digest, float }
+  float.catch(() => {
+    opened = undefined
+  })
+  await (await before?.float)?.session.release()
+  return float
+}
+
+async function openFloat(graph: Graph): Promise<Float> {
+  const ends = graph.nodes.filter(({ name, op }) => op.type === 'Input' || graph.outputs.includes(name))
+  const bytes = ends.reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0)
+  return {
+    session: await openSession(emitOnnx(graph, { outputs: graph.outputs }), graph.name),
+    samples: new Map(),
+    samplesKept: Math.max(1, Math.floor(keptBytes / bytes)),
+  }
+}
+
+export async function runFloat(graph: Graph, session: Session, file: SampleFile): Promise<FloatRun> {
+  const { feeds, fit } = await readSample(file, sampleInputs(graph))
+  if (!fit) throw new QuantError('input', `${file.path} is no picture`, { hint: 'detection needs pictures' })
+  const results = await session.run(feeds)
+  return { feeds, fit, reference: graph.outputs.map((name) => results.get(name)!) }
 }
 
 function runOnMachine(program: Program, feeds: Readonly<Record<string, Tensor>>, file: string): Tensor[] {
@@ -58,7 +107,7 @@ function runOnMachine(program: Program, feeds: Readonly<Record<string, Tensor>>,
   return program.outputs.map((output) => loadOutput(output, outputs.get(output.name)!))
 }
 
-function boxesOf(
+export function boxesOf(
   outputs: readonly Tensor[],
   spec: DetectorSpec,
   inputShape: readonly number[],
@@ -73,6 +122,9 @@ function boxesOf(
     y1: round(y1, 1e3),
   }))
 }
+
+const rankingOf = (outputs: readonly Tensor[], classes: number): Ranked[] =>
+  rankClasses(outputs, classes).map(({ classId, score }) => ({ classId, score: round(score, 1e6) }))
 
 /** Kept to a thousandth of a pixel and a millionth of score: the last bits of float differ between processors. */
 const round = (value: number, to: number): number => Math.round(value * to) / to
