@@ -9,6 +9,8 @@ import type { Threshold, Thresholds } from './threshold.js'
 
 export const METHODS = ['kl', 'max', 'percentile', 'mse'] as const
 export type Method = (typeof METHODS)[number]
+/** `best`: of all methods, tensor by tensor, see `best.ts`. */
+export type TableMethod = Method | 'best'
 
 export interface MethodOptions {
   readonly method: Method

@@ -8,6 +8,8 @@
  *   # op_name    threshold    min    max
  *   input_1 0.9938037 0.0000000 1.0000080     one line per layer in graph order, single spaces, printf %.7f
  *
+ *   # bias_correction conv1_Conv 0.0012 ...   one line per layer whose bias is corrected, behind the others; a comment to other tools
+ *
  * Lines with # are comments, except that a line `#int4_th`, `#asym_op` and the like after the layers starts a block of another kind.
  * The vendor also writes "# genetated time: ...": it is left out, the same calibration must give the same bytes and nobody
  * reads it; `note` takes its place. "# quantization threshold calculation method" is written for methods other than kl: the
@@ -16,13 +18,13 @@
 import { type Place, QuantError } from '../errors.js'
 import type { Graph } from '../ir/graph.js'
 import { nearestNames } from '../nearest.js'
-import { METHODS, type Method } from './choose.js'
+import { METHODS, type TableMethod } from './choose.js'
 import { HISTOGRAM_BINS } from './kl.js'
 import type { Threshold, Thresholds } from './threshold.js'
 
 export interface CalibrationTable {
   readonly thresholds: Thresholds
-  readonly method: Method
+  readonly method: TableMethod
   /** How many pictures; 0 where a table does not say it. */
   readonly samples: number
   /** How many pictures it was tuned with; 0: not tuned. */
@@ -37,6 +39,14 @@ export interface ReadTable extends CalibrationTable {
 }
 
 const METHOD = 'quantization threshold calculation method'
+const CORRECTION = '# bias_correction'
+
+/** Everything in a table that lowering reads, without the comments: two tables that agree in it give the same network. */
+export const tableContent = (text: string): string =>
+  text
+    .split('\n')
+    .filter((line) => !line.startsWith('#') || line.startsWith(CORRECTION))
+    .join('\n')
 
 export function writeCalibrationTable(table: CalibrationTable): string {
   const lines: string[] = []
@@ -47,6 +57,8 @@ export function writeCalibrationTable(table: CalibrationTable): string {
   lines.push('###', '# op_name    threshold    min    max')
   for (const [name, { threshold, min, max }] of table.thresholds)
     lines.push(`${name} ${fixed7(threshold)} ${fixed7(min)} ${fixed7(max)}`)
+  for (const [name, { biasCorrection }] of table.thresholds)
+    if (biasCorrection) lines.push(`${CORRECTION} ${name} ${biasCorrection.join(' ')}`)
   return `${lines.join('\n')}\n`
 }
 
@@ -77,6 +89,12 @@ export function readCalibrationTable(text: string, file: string): ReadTable {
     if (line.trim() === '') continue
     if (line.startsWith('#')) {
       if (thresholds.size > 0 && /^#\w/.test(line)) break
+      if (line.startsWith(`${CORRECTION} `)) {
+        const { name, biasCorrection } = parseCorrection(line, at)
+        const known = thresholds.get(name)
+        if (known) thresholds.set(name, { ...known, biasCorrection })
+        continue
+      }
       const [, key, value] = /^# *([^:]+): *(.*)$/.exec(line) ?? []
       if (key !== undefined && value !== undefined) header.set(key, value)
       continue
@@ -100,7 +118,7 @@ export function readCalibrationTable(text: string, file: string): ReadTable {
   return {
     thresholds,
     places,
-    method: METHODS.find((method) => method === header.get(METHOD)) ?? 'kl',
+    method: ([...METHODS, 'best'] as const).find((method) => method === header.get(METHOD)) ?? 'kl',
     samples: Number(header.get('sample number') ?? 0),
     tuned: Number(header.get('tune number') ?? 0),
     ...(note && { note: note.join(': ') }),
@@ -136,6 +154,17 @@ function parseLine(line: string, at: Place): { name: string; threshold: Threshol
   if (threshold <= 0) throw wrong(1, `threshold ${fields[1]!.text} is not above 0`)
   if (min > max) throw wrong(2, `min ${fields[2]!.text} is above max ${fields[3]!.text}`)
   return { name: fields[0]!.text, threshold: { threshold, min, max } }
+}
+
+function parseCorrection(line: string, at: Place): { name: string; biasCorrection: number[] } {
+  const [name = '', ...numbers] = line.slice(CORRECTION.length).trim().split(/\s+/)
+  const biasCorrection = numbers.map(Number)
+  if (biasCorrection.length === 0 || !biasCorrection.every(Number.isFinite))
+    throw new QuantError('input', 'a bias correction is a layer and a number per channel', {
+      place: { ...at, column: 1, length: CORRECTION.length },
+      hint: 'calibrate again, or remove the line',
+    })
+  return { name, biasCorrection }
 }
 
 /**

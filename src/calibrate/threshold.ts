@@ -7,6 +7,8 @@ export interface Threshold {
   readonly threshold: number
   readonly min: number
   readonly max: number
+  /** Added to the bias of the layer, a conv, when it is computed in 8 bit: real units, one per output channel, float32 numbers. */
+  readonly biasCorrection?: readonly number[]
 }
 
 /** Layer name -> threshold, in graph order. */

@@ -177,7 +177,7 @@ function errorByElement({ op }: Node): { values(one: Case): Float32Array; negati
 /** The graph's weights, those of this layer rounded to 8 bit; the biases of Conv and MatMul stay. */
 function fakeQuantizedWeights(graph: Graph, node: Node): Map<string, Weight> {
   const weights = new Map(graph.weights)
-  const biased = node.op.type === 'Conv' || node.op.type === 'MatMul'
+  const biased = node.op.type === 'Conv' || node.op.type === 'Deconv' || node.op.type === 'MatMul'
   for (const [i, name] of node.inputs.entries()) {
     const weight = graph.weights.get(name)
     if (weight && !(biased && i === 2))

@@ -14,21 +14,24 @@ const statisticsIdentity = `statistics 2, ${runtimeIdentity}`
 export function calibrateStage(recipe: Recipe, calibration: Calibration & { dataset: string }): Stage {
   const { pool, artifacts } = recipe
   const pictures = calibrationPictures(recipe, calibration)
+  const usesPercentile = calibration.method === 'percentile' || calibration.method === 'best'
   return {
     name: 'calibrate',
     title: 'thresholds',
     params: {
       'calibration.method': calibration.method,
       'calibration.tune_num': calibration.tuneNum,
-      ...(calibration.method === 'percentile' ? { 'calibration.percentile': calibration.percentile } : {}),
+      'calibration.bias_correction': calibration.biasCorrection,
+      ...(usesPercentile ? { 'calibration.percentile': calibration.percentile } : {}),
     },
-    identity: `calibrate 1, ${statisticsIdentity}`,
+    identity: `calibrate 2, ${statisticsIdentity}`,
     files: pictures,
     needs: [artifacts.mlir, artifacts.weights],
-    outputs: [artifacts.table],
+    outputs: [artifacts.table, artifacts.calibration],
     async run(context) {
       const graph = graphFiles(recipe, context)
       const pieces = pictures.map((picture) => ({
+        name: picture,
         path: context.path(picture),
         digest: context.digest(picture),
         key: memoKey(statisticsIdentity, graph.digest, context.digest(picture)),
@@ -41,7 +44,7 @@ export function calibrateStage(recipe: Recipe, calibration: Calibration & { data
           pool.run('analysePictures', { graph, pictures: chunk, memo: context.memo.folder }, progress),
       })
       let tuned = 0
-      const { tensors, warnings } = await pool.run(
+      const { tensors, note, warnings } = await pool.run(
         'chooseThresholds',
         {
           graph,
@@ -49,17 +52,20 @@ export function calibrateStage(recipe: Recipe, calibration: Calibration & { data
           groups: chunksOf(pieces, pool.size).map((chunk) => chunk.map(({ key }) => key)),
           method: calibration.method,
           percentile: calibration.percentile,
-          tune: pieces.slice(0, calibration.tuneNum).map(({ path, digest }) => ({ path, digest })),
+          pictures: pieces.map(({ name, path, digest }) => ({ name, path, digest })),
+          tuneNum: calibration.tuneNum,
+          biasCorrection: calibration.biasCorrection,
           table: context.target(artifacts.table),
+          report: context.target(artifacts.calibration),
         },
         (layers, of = 0) => {
           tuned += layers
-          context.progress(tuned, of, 'layers tuned')
+          context.progress(tuned, of, 'layers')
         },
       )
       for (const warning of warnings) context.warn(warning)
       return {
-        note: `${tensors} thresholds from ${pictures.length} pictures${reused > 0 ? ` (${done} analysed)` : ''}`,
+        note: `${tensors} thresholds from ${pictures.length} pictures${reused > 0 ? ` (${done} analysed)` : ''}${note}`,
       }
     },
   }

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { checkTable, fixed7, readCalibrationTable, writeCalibrationTable } from '../../src/calibrate/table.js'
+import {
+  checkTable,
+  fixed7,
+  readCalibrationTable,
+  tableContent,
+  writeCalibrationTable,
+} from '../../src/calibrate/table.js'
+import type { Threshold } from '../../src/calibrate/threshold.js'
 import { QuantError } from '../../src/errors.js'
 import type { Graph } from '../../src/ir/graph.js'
 
@@ -60,6 +67,23 @@ conv/a:0_Conv 55.6303901 -124.7000000 43.0000000
       ['a', { threshold: 1, min: -1, max: 1 }],
       ['b', { threshold: 0.002, min: 0, max: 0.002 }],
     ])
+  })
+
+  it('carries corrected biases behind the layers, as comments to tools that do not know them, to the last bit', () => {
+    const biasCorrection = [Math.fround(0.1), 0, -1e-30]
+    const corrected = new Map<string, Threshold>(thresholds).set('conv/a:0_Conv', {
+      ...thresholds.get('conv/a:0_Conv')!,
+      biasCorrection,
+    })
+    const plain = writeCalibrationTable({ thresholds, method: 'kl', samples: 100, tuned: 5 })
+    const text = writeCalibrationTable({ thresholds: corrected, method: 'kl', samples: 100, tuned: 5 })
+    expect(text).toBe(`${plain}# bias_correction conv/a:0_Conv 0.10000000149011612 0 -1e-30\n`)
+    expect(readCalibrationTable(text, 't').thresholds.get('conv/a:0_Conv')).toMatchObject({ biasCorrection })
+    // Two tables that differ in them make other networks; two that differ in the header do not.
+    expect(tableContent(text)).not.toBe(tableContent(plain))
+    expect(tableContent(plain)).toBe(tableContent(plain.replace('100', '101')))
+    const wrong = text.replace(' 0.10000000149011612 0 -1e-30', ' 0.1 x')
+    expect(failure(() => readCalibrationTable(wrong, 't')).message).toContain('bias correction')
   })
 
   it('keeps the sign of -0, which makes a tensor unsigned', () => {

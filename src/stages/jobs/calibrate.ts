@@ -1,19 +1,30 @@
 import { analysePicture, readLayers, withFollowers } from '../../calibrate/analyse.js'
-import { type Method, thresholdsOf } from '../../calibrate/choose.js'
+import { METHODS, type TableMethod, thresholdsOf } from '../../calibrate/choose.js'
+import {
+  extentsOf,
+  type Influence,
+  influenceOf,
+  inspectInfluence,
+  type PictureExtents,
+} from '../../calibrate/influence.js'
 import { inspectStatistics } from '../../calibrate/sanity.js'
 import { type StatisticsSum, statisticsSum, type TensorStatistics } from '../../calibrate/statistics.js'
 import { decodeStatistics, encodeStatistics } from '../../calibrate/statistics-bytes.js'
-import { writeCalibrationTable } from '../../calibrate/table.js'
+import { readCalibrationTable, writeCalibrationTable } from '../../calibrate/table.js'
+import type { Thresholds } from '../../calibrate/threshold.js'
 import { tuneThresholds } from '../../calibrate/tune.js'
 import * as disk from '../../disk.js'
 import { type Memo, memoKey, openMemo } from '../../engine/memo.js'
 import { QuantError } from '../../errors.js'
 import type { Warning } from '../../events.js'
 import { emitOnnx } from '../../ir/emit.js'
-import type { Tensor } from '../../ir/graph.js'
+import { type Graph, inputsOf } from '../../ir/graph.js'
+import { bytesPerPicture, correctBiases } from '../../quantize/correct-bias.js'
 import type { Progress } from '../../runtime/pool.js'
 import { openSession, type Session } from '../../runtime/session.js'
+import { type BestReport, bestOfMethods } from './best.js'
 import { type GraphFiles, keep, loadGraph, readSample, type SampleFile, sampleInputs } from './load.js'
+import { type Gain, gainOf, int8Losses, readFeeds, withReferences } from './network-loss.js'
 
 /** Statistics of every picture into the memo; those of all of them together, too, which spares reading the single ones again. */
 export async function analysePictures(
@@ -30,6 +41,7 @@ export async function analysePictures(
     const { feeds } = await readSample(picture, sampleInputs(graph))
     const statistics = await analysePicture(graph, session, feeds)
     memo.put(picture.key, encodeStatistics(statistics))
+    memo.put(extentsKey(picture.key), encodeExtents(extentsOf(statistics)))
     sum.add(statistics)
     progress(1)
   }
@@ -39,44 +51,144 @@ export async function analysePictures(
 /** A worker analyses one graph at a time. */
 const sessions = new Map<string, Promise<Session>>()
 
-/** Statistics in the memo -> the calibration table. */
+/**
+ * NAME_calibration.json: how the table came about, and which pictures weigh in it (`calibrate/influence.ts`).
+ */
+export interface CalibrationReport extends Influence {
+  readonly method: TableMethod
+  /** Of `method: best`. */
+  readonly best?: BestReport
+  readonly bias_correction?: BiasReport
+}
+
+/** Corrections come from `pictures`; they are applied if the gain is sure, on the held-out ones where there are. */
+export interface BiasReport {
+  readonly applied: boolean
+  readonly layers: number
+  readonly pictures: number
+  readonly sqnr: Gain
+  readonly held_out?: Gain & { readonly pictures: number }
+}
+
+/** Statistics in the memo -> the calibration table and its report. */
 export async function chooseThresholds(
   args: {
     graph: GraphFiles
     memo: string
     /** Keys of the pictures' statistics, in the groups that were probably analysed together. */
     groups: readonly (readonly string[])[]
-    method: Method
+    method: TableMethod
     percentile: number
-    /** Pictures for tuning; none: no tuning. */
-    tune: readonly SampleFile[]
+    /** All pictures, as `groups` has them; the first `tuneNum` are for tuning. */
+    pictures: readonly (SampleFile & { readonly name: string })[]
+    tuneNum: number
+    biasCorrection: boolean
     table: string
+    report: string
   },
   progress: Progress,
-): Promise<{ tensors: number; warnings: Warning[] }> {
+): Promise<{ tensors: number; note: string; warnings: Warning[] }> {
   const graph = await loadGraph(args.graph)
   const memo = openMemo(args.memo)
   const merged = withFollowers(graph, mergeAll(memo, args.groups))
-  const chosen = thresholdsOf(merged, { method: args.method, percentile: args.percentile })
-  const inputs = sampleInputs(graph)
-  const tunePictures: Record<string, Tensor>[] = []
-  for (const file of args.tune) tunePictures.push((await readSample(file, inputs)).feeds)
-  const thresholds = await tuneThresholds(graph, chosen, tunePictures, (layers) =>
-    progress(layers, graph.nodes.length - inputs.length),
+  const tune = args.pictures.slice(0, args.tuneNum)
+  const passes = (args.method === 'best' ? METHODS.length : 1) + (args.biasCorrection ? 1 : 0)
+  const advance = (layers: number): void => progress(layers, passes * (graph.nodes.length - inputsOf(graph).length))
+  const { thresholds: chosen, report: best } =
+    args.method === 'best'
+      ? await bestOfMethods(graph, merged, args.percentile, tune, { memo, digest: args.graph.digest }, advance)
+      : {
+          thresholds: await tuneThresholds(
+            graph,
+            thresholdsOf(merged, { method: args.method, percentile: args.percentile }),
+            await readFeeds(graph, tune),
+            advance,
+          ),
+          report: undefined,
+        }
+  const textOf = (thresholds: Thresholds): string =>
+    writeCalibrationTable({ thresholds, samples: args.pictures.length, tuned: tune.length, method: args.method })
+  const table = textOf(chosen)
+  // What a table has is rounded: corrections must fit what is read from it.
+  const written = readCalibrationTable(table, args.table).thresholds
+  const bias = args.biasCorrection ? await correctedOrNot(graph, written, args.pictures, advance) : undefined
+  disk.writeAtomic(args.table, bias ? textOf(bias.thresholds) : table)
+
+  const keys = args.groups.flat()
+  const influence = influenceOf(
+    new Map(args.pictures.map(({ name }, i) => [name, readExtents(memo, keys[i]!)])),
+    inputsOf(graph).map(({ name }) => name),
+    chosen,
   )
-  disk.writeAtomic(
-    args.table,
-    writeCalibrationTable({
-      thresholds,
-      samples: args.groups.flat().length,
-      tuned: args.tune.length,
-      method: args.method,
-    }),
-  )
-  const warnings = [...thresholds].flatMap(([name, { threshold }]) =>
-    inspectStatistics(name, merged.get(name)!, threshold),
-  )
-  return { tensors: thresholds.size, warnings }
+  const report: CalibrationReport = {
+    method: args.method,
+    ...(best ? { best } : {}),
+    ...(bias ? { bias_correction: bias.report } : {}),
+    ...influence,
+  }
+  disk.writeAtomic(args.report, `${JSON.stringify(report, undefined, 1)}\n`)
+  const warnings = [...chosen].flatMap(([name, { threshold }]) => inspectStatistics(name, merged.get(name)!, threshold))
+  return { tensors: chosen.size, note: noteOf(report), warnings: [...warnings, ...inspectInfluence(influence)] }
+}
+
+/** Memory for values of the pictures that corrections are measured on; at most so many pictures, a third of them held out. */
+const CORRECTION_BYTES = 256 * 2 ** 20
+const CORRECTION_PICTURES = 24
+/** Pictures behind those: on them it is decided whether corrections are applied. */
+const JUDGED = 24
+
+async function correctedOrNot(
+  graph: Graph,
+  thresholds: Thresholds,
+  pictures: readonly SampleFile[],
+  progress: (layers: number) => void,
+): Promise<{ thresholds: Thresholds; report: BiasReport }> {
+  const room = Math.max(6, Math.min(CORRECTION_PICTURES, Math.floor(CORRECTION_BYTES / bytesPerPicture(graph))))
+  const feeds = await readFeeds(graph, pictures.slice(0, room + JUDGED))
+  const measured = Math.min(room, feeds.length)
+  const fit = Math.ceil((measured * 2) / 3)
+  const corrected = await correctBiases(graph, thresholds, feeds.slice(0, fit), feeds.slice(fit, measured), progress)
+  const references = await withReferences(graph, feeds)
+  const before = await int8Losses(graph, thresholds, references)
+  const after = await int8Losses(graph, corrected, references)
+  const gain = (from: number, to?: number): Gain => gainOf(before.slice(from, to), after.slice(from, to))
+  const from = feeds.length > measured ? measured : fit
+  const heldOut = feeds.length > from ? gain(from) : undefined
+  const applied = (heldOut ?? gain(0, fit)).sure
+  return {
+    thresholds: applied ? corrected : thresholds,
+    report: {
+      applied,
+      layers: [...corrected.values()].filter(({ biasCorrection }) => biasCorrection).length,
+      pictures: fit,
+      sqnr: gain(0, fit),
+      ...(heldOut ? { held_out: { pictures: feeds.length - from, ...heldOut } } : {}),
+    },
+  }
+}
+
+/** What calibration did beyond the table, in few words; each with a comma in front. */
+function noteOf({ best, bias_correction: bias }: CalibrationReport): string {
+  const parts: string[] = []
+  if (best) parts.push(`${best.sqnr.best!.toFixed(2)} dB`)
+  if (bias) {
+    const { before, after } = bias.held_out ?? bias.sqnr
+    const gain = `${before.toFixed(2)} -> ${after.toFixed(2)} dB`
+    parts.push(bias.applied ? `biases of ${bias.layers} layers corrected, ${gain}` : `biases not corrected: ${gain}`)
+  }
+  return parts.map((part) => `, ${part}`).join('')
+}
+
+const extentsKey = (statistics: string): string => memoKey('extents 2', statistics)
+const encodeExtents = (extents: PictureExtents): Uint8Array => new TextEncoder().encode(JSON.stringify([...extents]))
+
+/** Of statistics that an older program left, they are found now. */
+function readExtents(memo: Memo, statistics: string): PictureExtents {
+  const known = memo.get(extentsKey(statistics))
+  if (known) return new Map(JSON.parse(new TextDecoder().decode(known)))
+  const extents = extentsOf(decodeStatistics(pieceOf(memo, statistics)))
+  memo.put(extentsKey(statistics), encodeExtents(extents))
+  return extents
 }
 
 /** Groups that were not analysed in one go are added up here, once. */

@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest'
+import { choicesOf, openJudge, pickThresholds, type ScaleGroup } from '../../src/calibrate/best.js'
+import type { Thresholds } from '../../src/calibrate/threshold.js'
+import type { Graph, Node } from '../../src/ir/graph.js'
+import { laplace, uniforms } from './random.js'
+
+const SIDE = 12
+const PLANE = SIDE * SIDE
+const shape = [1, 2, SIDE, SIDE]
+const conv = { type: 'Conv', kernel: [1, 1], strides: [1, 1], dilations: [1, 1], pads: [0, 0, 0, 0], group: 1 } as const
+const none = { relu: false, reluLimit: -1 }
+const node = (name: string, op: Node['op'], inputs: string[]): Node => ({ name, op, inputs, shape })
+
+/** x -> a (Conv) -> leaky -> b (Conv); the leaky is read by an Add with x, too. a and leaky share a scale. */
+function network(): Graph {
+  const next = uniforms(5)
+  const random = (n: number) => Float32Array.from({ length: n }, () => 2 * next() - 1)
+  return {
+    name: 'net',
+    nodes: [
+      node('x', { type: 'Input' }, []),
+      node('a', { ...conv, ...none }, ['x', 'wa']),
+      node('leaky', { type: 'LeakyRelu', alpha: 0.2345 }, ['a']),
+      node('b', { ...conv, ...none }, ['leaky', 'wb']),
+      node('sum', { type: 'Add', ...none }, ['leaky', 'x']),
+    ],
+    weights: new Map([
+      ['wa', { shape: [2, 2, 1, 1], data: random(4) }],
+      ['wb', { shape: [2, 2, 1, 1], data: random(4) }],
+    ]),
+    outputs: ['b', 'sum'],
+  }
+}
+
+const group: ScaleGroup = { layer: 'leaky', members: ['a', 'leaky'], signed: true }
+const x = laplace(2 * PLANE, 31)
+
+/** The error of the group by its definition, in plain loops. */
+function errorByHand(graph: Graph, threshold: number): number {
+  const step = threshold / 127
+  const stored = (value: number): number => Math.min(127, Math.max(-128, Math.round(value / step))) * step
+  const through = (weight: string, values: ArrayLike<number>): number[] => {
+    const w = graph.weights.get(weight)!.data
+    return Array.from({ length: 2 * PLANE }, (_, i) => {
+      const [c, at] = [Math.floor(i / PLANE), i % PLANE]
+      return w[2 * c]! * values[at]! + w[2 * c + 1]! * values[PLANE + at]!
+    })
+  }
+  const bend = (value: number): number => (value < 0 ? 0.2345 * value : value)
+  const share = (exact: number[], rounded: number[]): number =>
+    exact.reduce((sum, value, i) => sum + (value - rounded[i]!) ** 2, 0) / exact.reduce((sum, v) => sum + v * v, 0)
+  const a = through('wa', x)
+  const [leaky, rounded] = [a.map(bend), a.map((value) => stored(bend(stored(value))))]
+  const add = (values: number[]): number[] => values.map((value, i) => value + x[i]!)
+  return share(through('wb', leaky), through('wb', rounded)) + share(add(leaky), add(rounded))
+}
+
+describe('the best of several thresholds', () => {
+  it('is judged by the layers that read the values, rounded wherever lowering rounds them', async () => {
+    const graph = network()
+    const thresholds = [0.5, 1.5, 4, 9]
+    const judge = await openJudge(graph, [{ group, thresholds }])
+    const [errors] = await judge.errors({ x: { shape, data: x } })
+    await judge.release()
+    // float32 here, double there: a value in a thousand may round the other way.
+    for (const [i, threshold] of thresholds.entries())
+      expect(errors![i]! / errorByHand(graph, threshold)).toBeCloseTo(1, 2)
+    expect(new Set(errors).size).toBe(4)
+  })
+
+  it('is asked for only where the sets differ, each value once', () => {
+    const set = (a: number, b: number): Thresholds =>
+      new Map([
+        ['leaky', { threshold: a, min: -1, max: 1 }],
+        ['b', { threshold: b, min: -1, max: 1 }],
+      ])
+    const alone: ScaleGroup = { layer: 'b', members: ['b'], signed: true }
+    expect(choicesOf([group, alone], [set(2, 7), set(3, 7), set(2, 7)])).toEqual([{ group, thresholds: [2, 3] }])
+  })
+
+  it('is what adds up to least over the pictures, the first of equals, and goes to all that share the scale', () => {
+    const base: Thresholds = new Map([
+      ['x', { threshold: 1, min: 0, max: 1 }],
+      ['a', { threshold: 5, min: -9, max: 4 }],
+      ['leaky', { threshold: 2, min: -3, max: 4 }],
+    ])
+    const choices = [{ group, thresholds: [2, 3, 4] }]
+    const picked = pickThresholds(choices, [[[0.5, 0.1, 0.2]], [[0.5, 0.4, 0.3]]], base)
+    expect([...picked]).toEqual([
+      ['x', { threshold: 1, min: 0, max: 1 }],
+      ['a', { threshold: 3, min: -9, max: 4 }],
+      ['leaky', { threshold: 3, min: -3, max: 4 }],
+    ])
+  })
+})
