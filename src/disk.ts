@@ -8,6 +8,7 @@ import {
   constants,
   copyFileSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -17,8 +18,10 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
+  statfsSync,
   statSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
@@ -60,6 +63,17 @@ export function readBytes(path: string): Uint8Array {
 
 export function readText(path: string): string {
   return attempt(path, 'read', () => readFileSync(path, 'utf8'))
+}
+
+/** What `use` makes of a file that others may delete at any moment; undefined when it is not there, or went away meanwhile. */
+export function ifThere<T>(path: string, use: () => T): T | undefined {
+  if (!exists(path)) return undefined
+  try {
+    return use()
+  } catch (error) {
+    if (exists(path)) throw error
+    return undefined
+  }
 }
 
 /** Calls `each` with the file's bytes in order, in chunks that are reused: memory does not grow with the file. */
@@ -120,6 +134,74 @@ export function copyAtomic(from: string, to: string): void {
   })
 }
 
+/**
+ * Gives a file a second name where the file system can, else makes a copy: nobody may write to `from` any more. The target is only
+ * ever seen whole; one that is there already stays.
+ */
+export function linkAtomic(from: string, to: string): void {
+  attempt(to, 'write', () => {
+    mkdirSync(dirname(to), { recursive: true })
+    const fd = openSync(from, 'r+')
+    try {
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+    try {
+      linkSync(from, to)
+    } catch (error) {
+      // Another file system, or one that knows no links.
+      if (codeOf(error) !== 'EEXIST') copyAtomic(from, to)
+    }
+  })
+}
+
+/** A file that grows aside and is there, whole, only after `commit`. */
+export interface Aside {
+  write(chunk: Uint8Array): void
+  /** Synced and renamed. */
+  commit(): void
+  /** Nothing remains; fine after `commit`, too. */
+  drop(): void
+}
+
+/** One at a time per path and process. */
+export function openAside(path: string): Aside {
+  const aside = asidePath(path)
+  let fd: number | undefined = attempt(path, 'write', () => {
+    mkdirSync(dirname(path), { recursive: true })
+    return openSync(aside, 'w')
+  })
+  return {
+    write: (chunk) => attempt(path, 'write', () => writeWhole(fd!, chunk)),
+    commit: () =>
+      attempt(path, 'write', () => {
+        fsyncSync(fd!)
+        closeSync(fd!)
+        fd = undefined
+        renameSync(aside, path)
+      }),
+    drop() {
+      if (fd !== undefined) closeSync(fd)
+      fd = undefined
+      rmSync(aside, { force: true })
+    },
+  }
+}
+
+/** Whether the name is that of a file aside: what a killed process leaves. */
+export const isAside = (path: string): boolean => /^\..*\.\d+\.part$/.test(basename(path))
+
+/** Moves the file's mtime to now, unless it lies less than `graceMs` back. A file that is gone or not ours stays as it is. */
+export function touch(path: string, graceMs: number): void {
+  try {
+    const now = Date.now()
+    if (now - statSync(path).mtimeMs >= graceMs) utimesSync(path, now / 1000, now / 1000)
+  } catch {
+    // Said for `quant gc` only.
+  }
+}
+
 /** Appends and syncs: after this returns the text survives a crash; killed before, a part of it may stand there. */
 export function append(path: string, text: string): void {
   attempt(path, 'write', () => {
@@ -152,10 +234,11 @@ export function createExclusive(path: string, text: string): boolean {
   })
 }
 
-export function rename(from: string, to: string): void {
-  attempt(to, 'write', () => {
-    mkdirSync(dirname(to), { recursive: true })
-    renameSync(from, to)
+/** Bytes that an ordinary user may still write in that folder's file system. */
+export function freeBytes(folder: string): number {
+  return attempt(folder, 'look at', () => {
+    const { bavail, bsize } = statfsSync(folder)
+    return bavail * bsize
   })
 }
 
@@ -183,7 +266,7 @@ export function removeEmptyFolders(path: string, top: string): void {
 }
 
 /** Names in a folder, sorted by code unit, so that the order is the same everywhere. */
-function list(folder: string): string[] {
+export function list(folder: string): string[] {
   return attempt(folder, 'list', () => readdirSync(folder).sort())
 }
 
@@ -206,6 +289,31 @@ export function listDeep(folder: string, onFolder: (path: string) => void = () =
   }
   walk('')
   return found.sort()
+}
+
+/**
+ * Every file below a folder, hidden ones too, sorted folder by folder; links to folders are not followed. What vanishes meanwhile, the
+ * folder itself included, is passed over.
+ */
+export function walk(folder: string, each: (path: string, at: FileStat) => void): void {
+  const names = stat(folder)?.directory
+    ? attempt(folder, 'list', () => readdirSync(folder, { withFileTypes: true }))
+    : []
+  for (const entry of names.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) {
+      walk(path, each)
+      continue
+    }
+    const at = stat(path)
+    if (at && !at.directory) each(path, at)
+  }
+}
+
+/** Removes from a folder what killed processes were about to move into place there. */
+export function removeAsides(folder: string): void {
+  if (!stat(folder)?.directory) return
+  for (const name of list(folder)) if (isAside(name)) remove(join(folder, name))
 }
 
 const asidePath = (path: string): string => join(dirname(path), `.${basename(path)}.${process.pid}.part`)

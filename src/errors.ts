@@ -20,8 +20,15 @@ export type ErrorCode =
   | 'input' // a file that the user gave cannot be used
   | 'model' // the network cannot be taken
   | 'gate' // a `require` of verify does not hold
+  | 'frozen' // something is not as the lock file says
+  | 'unrepeatable' // a stage gave other bytes the second time
+  | 'busy' // another build is running here
+  | 'frozen' // something is not as the lock file says
+  | 'unrepeatable' // a stage gave other bytes the second time
+  | 'busy' // another build is running here
   | 'disk' // reading or writing failed
   | 'runtime' // inference failed
+  | 'remote' // the remote store is required and cannot be used
   | 'interrupted'
 
 export class QuantError extends Error {

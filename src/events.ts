@@ -13,8 +13,11 @@ export interface Warning {
 }
 
 export type Event =
-  /** First of all: the stages of this build, in order, and what each one is for (one line). */
-  | { readonly type: 'planned'; readonly stages: readonly { readonly name: StageName; readonly title: string }[] }
+  /** First of all: the stages of this build, in order, what each one is for (one line), and how long it took when it last ran. */
+  | {
+      readonly type: 'planned'
+      readonly stages: readonly { readonly name: StageName; readonly title: string; readonly lastMs?: number }[]
+    }
   /** Nothing to do. Warnings that the stage gave when it ran are given again. */
   | { readonly type: 'fresh'; readonly stage: StageName; readonly warnings: readonly Warning[] }
   /** Outputs came from the store; because says what made that necessary. */
@@ -23,6 +26,8 @@ export type Event =
       readonly stage: StageName
       readonly because: readonly Reason[]
       readonly bytes: number
+      /** They were not here before. */
+      readonly remote?: true
       readonly warnings: readonly Warning[]
     }
   | { readonly type: 'started'; readonly stage: StageName; readonly because: readonly Reason[] }
@@ -45,9 +50,23 @@ export type Event =
       /** One line of facts, e.g. `37 thresholds, 100 pictures (90 known)`. */
       readonly note: string
     }
+  /** It is up to date, and runs once more to see whether the same bytes come out (`--twice`); then `repeated` or `failed`. */
+  | { readonly type: 'repeating'; readonly stage: StageName }
+  | { readonly type: 'repeated'; readonly stage: StageName; readonly ms: number }
   | { readonly type: 'failed'; readonly stage: StageName; readonly error: ErrorRecord }
   /** Not run because a stage that it needs failed. */
   | { readonly type: 'blocked'; readonly stage: StageName; readonly by: StageName }
+  /** Said once for reading and once for writing at most: from here on it is not asked, or given nothing. */
+  | { readonly type: 'remote-trouble'; readonly url: string; readonly trouble: string }
+  /** Before `done`, when the remote store was asked: stages and bytes. */
+  | {
+      readonly type: 'remote'
+      readonly url: string
+      readonly restored: number
+      readonly restoredBytes: number
+      readonly uploaded: number
+      readonly uploadedBytes: number
+    }
   | {
       readonly type: 'done'
       readonly ran: number
@@ -55,6 +74,8 @@ export type Event =
       readonly restored: number
       readonly failed: number
       readonly blocked: number
+      /** How many gave the same bytes twice; only with `--twice`. */
+      readonly repeated?: number
       readonly ms: number
     }
 

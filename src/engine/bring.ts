@@ -10,8 +10,9 @@ import { QuantError } from '../errors.js'
 import type { Emit, Warning } from '../events.js'
 import { type Inputs, readInputs, type Verdict, type Workspace } from './examine.js'
 import { hashFile } from './hash.js'
+import { openMemo } from './memo.js'
 import type { Reason } from './reason.js'
-import type { Stage } from './stage.js'
+import { memoFamily, type Stage, type StageContext } from './stage.js'
 
 /** true when all outputs are in place again; false when the store's copy turned out damaged. */
 export async function restore(
@@ -27,7 +28,7 @@ export async function restore(
     await work.files.learn(full, digest)
   }
   await dropOld(work, stage)
-  commit(work, stage, inputs, action.outputs, action)
+  commit(work, stage, inputs, action.outputs, action, { because: verdict.reasons, restored: true })
   return true
 }
 
@@ -49,20 +50,8 @@ export async function run(
     disk.remove(staging)
     disk.makeFolder(staging)
     const { note } = await stage.run({
-      path: (name) =>
-        stage.needs.includes(name) ? join(project.output, name) : isAbsolute(name) ? name : join(project.root, name),
-      digest: (name) => {
-        const digest = inputs.digests[name]
-        if (digest === undefined)
-          throw new QuantError('disk', `${name} is gone`, { hint: 'it was there a moment ago; build again' })
-        return digest
-      },
-      target(output) {
-        const path = join(staging, output)
-        disk.makeFolder(join(path, '..'))
-        return path
-      },
-      memo: store.memo,
+      ...places(work, stage, inputs, staging),
+      memo: store.memo(memoFamily(stage)),
       progress: (done, of, unit, reused = 0) => emit({ type: 'progress', stage: stage.name, done, of, reused, unit }),
       warn(warning) {
         warnings.push(warning)
@@ -96,14 +85,93 @@ export async function run(
     }
     const last = work.state.stage(stage.name)
     const ms = performance.now() - begun
-    const action = { outputs, warnings, note, ms: Math.round(ms) }
+    const action = { stage: stage.name, memo: memoFamily(stage), outputs, warnings, note, ms: Math.round(ms) }
     store.recordAction(inputs.key, action)
+    work.remote?.upload(inputs.key, action)
     await dropOld(work, stage)
-    commit(work, stage, inputs, outputs, action)
+    commit(work, stage, inputs, outputs, action, { because, restored: false })
     disk.remove(staging)
     const sameAsBefore = last !== undefined && stage.outputs.every((output) => last.outputs[output] === outputs[output])
     emit({ type: 'finished', stage: stage.name, ms, sameAsBefore, note })
     return outputs
+  }
+}
+
+/**
+ * Runs a stage that is up to date once more aside, with nothing remembered, and compares the bytes. Nothing of it is kept.
+ * @param outputs what the stage gave before, by path: its files are in place
+ * @throws QuantError 'unrepeatable' that names the first file and byte that differ.
+ */
+export async function repeat(
+  work: Workspace,
+  stage: Stage,
+  upstream: ReadonlyMap<string, string>,
+  outputs: Readonly<Record<string, string>>,
+  staging: string,
+  { signal, emit }: { readonly signal: AbortSignal; readonly emit: Emit },
+): Promise<void> {
+  const begun = performance.now()
+  const inputs = await readInputs(work, stage, upstream)
+  const made = join(staging, 'outputs')
+  disk.remove(staging)
+  disk.makeFolder(made)
+  emit({ type: 'repeating', stage: stage.name })
+  await stage.run({
+    ...places(work, stage, inputs, made),
+    memo: openMemo(join(staging, 'memo')),
+    progress: (done, of, unit, reused = 0) => emit({ type: 'progress', stage: stage.name, done, of, reused, unit }),
+    warn: () => {},
+    signal,
+  })
+  if (signal.aborted) throw new QuantError('interrupted', 'interrupted')
+  if ((await readInputs(work, stage, upstream)).key !== inputs.key)
+    throw new QuantError('input', `the inputs of ${stage.name} changed while it ran a second time`, {
+      hint: 'build again when they are still',
+    })
+  for (const [output, digest] of Object.entries(outputs)) {
+    const [first, second] = [join(work.project.output, output), join(made, output)]
+    if (disk.exists(second) && (await hashFile(second)).sha256 === digest) continue
+    const at = disk.exists(second) ? firstDifference(disk.readBytes(first), disk.readBytes(second)) : undefined
+    throw new QuantError(
+      'unrepeatable',
+      at === undefined
+        ? `${stage.name} is not repeatable: the second time it did not write ${output}`
+        : `${stage.name} is not repeatable: ${output} differs from byte ${at} on`,
+      { hint: 'the same inputs and settings gave two results; what the first run gave is kept' },
+    )
+  }
+  disk.remove(staging)
+  emit({ type: 'repeated', stage: stage.name, ms: performance.now() - begun })
+}
+
+/** Index of the first byte that differs; where one ends before the other, its length. */
+function firstDifference(a: Uint8Array, b: Uint8Array): number {
+  let at = 0
+  while (at < a.length && at < b.length && a[at] === b[at]) at++
+  return at
+}
+
+/** Where a stage finds what it reads and puts what it writes. */
+function places(
+  { project }: Workspace,
+  stage: Stage,
+  inputs: Inputs,
+  staging: string,
+): Pick<StageContext, 'path' | 'digest' | 'target'> {
+  return {
+    path: (name) =>
+      stage.needs.includes(name) ? join(project.output, name) : isAbsolute(name) ? name : join(project.root, name),
+    digest(name) {
+      const digest = inputs.digests[name]
+      if (digest === undefined)
+        throw new QuantError('disk', `${name} is gone`, { hint: 'it was there a moment ago; build again' })
+      return digest
+    },
+    target(output) {
+      const path = join(staging, output)
+      disk.makeFolder(join(path, '..'))
+      return path
+    },
   }
 }
 
@@ -123,6 +191,7 @@ function commit(
   inputs: Inputs,
   outputs: Readonly<Record<string, string>>,
   { warnings, note, ms }: { warnings: readonly Warning[]; note: string; ms: number },
+  { because, restored }: { because: readonly Reason[]; restored: boolean },
 ): void {
   work.files.flush()
   work.state.recordStage({
@@ -135,8 +204,13 @@ function commit(
     warnings,
     note,
     ms,
+    because: because.slice(0, mostReasons),
+    restored,
   })
 }
+
+/** A data set that changed as a whole needs no line per picture in every record. */
+const mostReasons = 20
 
 function changedDuringRun(before: Inputs, now: Inputs): Reason[] {
   return [...new Set([...Object.keys(before.digests), ...Object.keys(now.digests)])]

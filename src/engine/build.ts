@@ -6,14 +6,17 @@ import { join } from 'node:path'
 import pLimit from 'p-limit'
 import * as disk from '../disk.js'
 import { type ErrorRecord, errorRecord, QuantError } from '../errors.js'
-import type { Emit } from '../events.js'
-import { restore, run } from './bring.js'
+import type { Emit, Event } from '../events.js'
+import { repeat, restore, run } from './bring.js'
 import { examine, type Workspace } from './examine.js'
 import { openFiles } from './files.js'
+import { sweep } from './leftovers.js'
 import { takeLock } from './lock.js'
+import { holdTo, writeLock } from './lockfile.js'
+import { dropSnapshot, type Ending, writeSnapshot } from './snapshot.js'
 import { closure, type Project, producerOf, type Stage } from './stage.js'
 import { openState } from './state.js'
-import { openStore } from './store.js'
+import { type ActionRecord, openStore, type Store } from './store.js'
 
 export interface BuildOptions {
   /** Stages to build, with all that they need; default all. */
@@ -21,8 +24,19 @@ export interface BuildOptions {
   readonly parallel: number
   readonly signal: AbortSignal
   readonly emit: Emit
-  /** Called when another build in the same folder has to end first. */
-  readonly onWait?: (pid: number) => void
+  /** Ends the build before any stage when the remote store cannot be used. */
+  readonly requireRemote?: boolean
+  /** Called when another build in the same folder has to end first; throws when that is not to be waited for. */
+  readonly onWait?: (pid: number, since: Date) => void
+  /**
+   * Where it lies (see lockfile.ts). Frozen, everything must be as it says, else nothing runs; otherwise a build of everything in which
+   * nothing failed writes it.
+   */
+  readonly lockFile?: { readonly path: string; readonly frozen: boolean }
+  /** Runs each stage once more when it is up to date, and fails it where other bytes come out. */
+  readonly twice?: boolean
+  /** Lets the next build of everything end early when nothing has changed (see snapshot.ts). */
+  readonly ending?: Ending
 }
 
 export interface BuildResult {
@@ -31,6 +45,26 @@ export interface BuildResult {
   readonly restored: readonly string[]
   readonly failed: readonly { readonly stage: string; readonly error: ErrorRecord }[]
   readonly blocked: readonly string[]
+  /** Frozen: outputs came out other than the lock file says. */
+  readonly drift?: QuantError
+}
+
+/** Its code is loaded only where there is a remote. */
+async function connect({ remote: settings }: Project, store: Store, { emit, signal, requireRemote }: BuildOptions) {
+  if (!settings) {
+    if (!requireRemote) return undefined
+    throw new QuantError('usage', 'a remote store is required, and none is set', {
+      hint: 'set `store.remote` in quant.yaml, or QUANT_REMOTE',
+    })
+  }
+  const { openRemote } = await import('./remote/remote.js')
+  const remote = openRemote(settings, store, emit)
+  signal.addEventListener('abort', () => remote.close())
+  const trouble = requireRemote ? await remote.check() : undefined
+  if (trouble === undefined) return remote
+  throw new QuantError('remote', `remote store ${settings.url}: ${trouble}`, {
+    hint: 'it is required for this build; without --require-remote the build goes on without it',
+  })
 }
 
 export function openWorkspace(project: Project): Workspace {
@@ -40,15 +74,32 @@ export function openWorkspace(project: Project): Workspace {
 
 export async function build(project: Project, options: BuildOptions): Promise<BuildResult> {
   const begun = performance.now()
-  const { emit, signal } = options
+  const { signal } = options
+  const told: Event[] = []
+  const emit: Emit = (event) => {
+    if (options.ending) told.push(event)
+    options.emit(event)
+  }
   disk.makeFolder(project.state)
   const lock = await takeLock(project.state, options.onWait ?? (() => {}), signal)
   const staging = join(project.state, 'staging')
   try {
-    disk.remove(staging) // what a killed build left
-    const work = openWorkspace(project)
+    dropSnapshot(project.state)
+    const local = openWorkspace(project)
+    // A build has this folder as long as it goes on: where it is already, the last one was killed.
+    if (disk.exists(staging)) sweep(local)
+    disk.remove(staging)
+    disk.makeFolder(staging)
+    local.store.register(project.state)
+    const remote = await connect(project, local.store, options)
+    const work: Workspace = { ...local, remote }
     const stages = closure(project.stages, options.wanted ?? project.stages)
-    emit({ type: 'planned', stages: stages.map(({ name, title }) => ({ name, title })) })
+    const frozen = options.lockFile?.frozen ? await holdTo(options.lockFile.path, work, stages) : undefined
+    const planned = stages.map(({ name, title }) => {
+      const lastMs = work.state.stage(name)?.ms
+      return { name, title, ...(lastMs === undefined ? {} : { lastMs }) }
+    })
+    emit({ type: 'planned', stages: planned })
     const result = { ran: [], fresh: [], restored: [], failed: [], blocked: [] } as {
       ran: string[]
       fresh: string[]
@@ -56,11 +107,14 @@ export async function build(project: Project, options: BuildOptions): Promise<Bu
       failed: { stage: string; error: ErrorRecord }[]
       blocked: string[]
     }
+    let repeated = 0
     const limit = pLimit(options.parallel)
     /** Settles to the digests of the stage's outputs, or to undefined when it failed or was blocked. */
     const done = new Map<string, Promise<Readonly<Record<string, string>> | undefined>>()
     for (const stage of stages) done.set(stage.name, process(stage))
     await Promise.all(done.values())
+    if (!signal.aborted) await remote?.finish()
+    remote?.close()
     work.files.flush()
     if (signal.aborted)
       throw new QuantError('interrupted', 'interrupted', { hint: 'what was finished is kept; build again to go on' })
@@ -71,8 +125,17 @@ export async function build(project: Project, options: BuildOptions): Promise<Bu
       restored: result.restored.length,
       failed: result.failed.length,
       blocked: result.blocked.length,
+      ...(options.twice ? { repeated } : {}),
       ms: performance.now() - begun,
     })
+    const drift = frozen?.(
+      new Map(await Promise.all([...done].map(async ([name, outputs]) => [name, await outputs] as const))),
+    )
+    if (drift) return { ...result, drift }
+    if (options.lockFile?.frozen === false && !options.wanted && result.failed.length === 0)
+      writeLock(options.lockFile.path, project, work.state)
+    if (options.ending && !options.wanted && result.fresh.length === stages.length)
+      writeSnapshot(work, options.ending, told)
     return result
 
     async function process(stage: Stage): Promise<Readonly<Record<string, string>> | undefined> {
@@ -92,7 +155,14 @@ export async function build(project: Project, options: BuildOptions): Promise<Bu
       return limit(async () => {
         if (signal.aborted) return undefined
         try {
-          return await bring(stage, upstream)
+          const [how, outputs] = await bring(stage, upstream)
+          if (options.twice) {
+            const aside = join(staging, `${fileName(stage.name)}+again`)
+            await repeat(work, stage, upstream, outputs, aside, { signal, emit })
+            repeated++
+          }
+          result[how].push(stage.name)
+          return outputs
         } catch (error) {
           if (signal.aborted) return undefined
           const record = errorRecord(error)
@@ -106,31 +176,31 @@ export async function build(project: Project, options: BuildOptions): Promise<Bu
     async function bring(
       stage: Stage,
       upstream: ReadonlyMap<string, string>,
-    ): Promise<Readonly<Record<string, string>>> {
+    ): Promise<['fresh' | 'restored' | 'ran', Readonly<Record<string, string>>]> {
       const verdict = await examine(work, stage, upstream)
       if (verdict.is === 'fresh') {
-        result.fresh.push(stage.name)
+        work.store.used(verdict.key)
         emit({ type: 'fresh', stage: stage.name, warnings: verdict.record.warnings })
-        return verdict.record.outputs
+        return ['fresh', verdict.record.outputs]
       }
-      if (verdict.is === 'restorable' && (await restore(work, stage, verdict))) {
-        result.restored.push(stage.name)
-        const { outputs, warnings } = verdict.action
+      const { inputs, reasons } = verdict
+      if (verdict.is === 'restorable' && (await restore(work, stage, verdict))) return restored(verdict.action)
+      const action = await work.remote?.fetch(stage, inputs.key)
+      if (signal.aborted) throw new QuantError('interrupted', 'interrupted')
+      if (action && (await restore(work, stage, { is: 'restorable', inputs, action, reasons })))
+        return restored(action, { remote: true })
+      const outputs = await run(work, stage, upstream, inputs, reasons, join(staging, fileName(stage.name)), options)
+      return ['ran', outputs]
+
+      function restored(
+        { outputs, warnings }: ActionRecord,
+        from: { remote?: true } = {},
+      ): ['restored', ActionRecord['outputs']] {
+        work.store.used(inputs.key)
         const bytes = Object.values(outputs).reduce((sum, digest) => sum + work.store.size(digest), 0)
-        emit({ type: 'restored', stage: stage.name, because: verdict.reasons, bytes, warnings })
-        return outputs
+        emit({ type: 'restored', stage: stage.name, because: reasons, bytes, warnings, ...from })
+        return ['restored', outputs]
       }
-      const outputs = await run(
-        work,
-        stage,
-        upstream,
-        verdict.inputs,
-        verdict.reasons,
-        join(staging, fileName(stage.name)),
-        options,
-      )
-      result.ran.push(stage.name)
-      return outputs
     }
   } finally {
     disk.remove(staging)

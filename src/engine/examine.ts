@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { Files } from './files.js'
 import { canonical, sha256 } from './hash.js'
 import type { Json, Reason } from './reason.js'
+import type { Remote } from './remote/remote.js'
 import { type Project, producerOf, type Stage } from './stage.js'
 import type { StageRecord, State } from './state.js'
 import type { ActionRecord, Store } from './store.js'
@@ -31,6 +32,7 @@ export interface Workspace {
   readonly state: State
   readonly store: Store
   readonly files: Files
+  readonly remote?: Remote | undefined
 }
 
 /**
@@ -64,7 +66,34 @@ export async function examine(work: Workspace, stage: Stage, upstream: ReadonlyM
   return action ? { is: 'restorable', inputs, action, reasons } : { is: 'stale', inputs, reasons }
 }
 
-async function damagedOutputs(work: Workspace, last: StageRecord): Promise<Reason[]> {
+/**
+ * Of a stage that waits for others: what is known to have changed although some outputs of `needs` are still to come. Those count as the
+ * same, so what comes back surely holds. Empty: it hangs on them alone.
+ * @param upstream as far as it is known
+ */
+export async function examineWaiting(
+  work: Workspace,
+  stage: Stage,
+  upstream: ReadonlyMap<string, string>,
+): Promise<Reason[]> {
+  const last = work.state.stage(stage.name)
+  if (!last) return [{ why: 'never-built' }]
+  const assumed = stage.needs.flatMap((need): [string, string][] => {
+    const digest = upstream.get(need) ?? last.inputs[need]
+    return digest === undefined ? [] : [[need, digest]]
+  })
+  const now = await readInputs(work, stage, new Map(assumed))
+  const neverRead = stage.needs
+    .filter((need) => now.digests[need] === undefined)
+    .map((output): Reason => {
+      const { name } = producerOf(work.project.stages, output)
+      return { why: 'upstream-changed', stage: name, output, was: undefined, now: undefined }
+    })
+  return [...differences(work.project, stage, last, now), ...neverRead]
+}
+
+/** Outputs of the last run that are not there any more as they were. */
+export async function damagedOutputs(work: Workspace, last: StageRecord): Promise<Reason[]> {
   const reasons: Reason[] = []
   for (const [path, digest] of Object.entries(last.outputs)) {
     const now = await work.files.digest(join(work.project.output, path))
@@ -74,7 +103,7 @@ async function damagedOutputs(work: Workspace, last: StageRecord): Promise<Reaso
   return reasons
 }
 
-/** Every difference between how the stage last ran and how it would run now. Never empty: the keys differ. */
+/** Every difference between how the stage last ran and how it would run now. Never empty where the keys differ. */
 function differences(project: Project, stage: Stage, last: StageRecord, now: Inputs): Reason[] {
   const reasons: Reason[] = []
   if (last.identity !== stage.identity) reasons.push({ why: 'tool-changed', was: last.identity, now: stage.identity })

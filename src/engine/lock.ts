@@ -10,20 +10,27 @@ export interface Lock {
   release(): void
 }
 
-/** @param onWait called once when another build holds the lock, with its pid. */
-export async function takeLock(folder: string, onWait: (pid: number) => void, signal: AbortSignal): Promise<Lock> {
+/** A file that names nobody was made just now, and its owner is about to write into it; or that owner was killed there. */
+const namelessMs = 2_000
+
+/**
+ * @param onWait called once when another build holds the lock, with its pid and the time it took it. What it throws ends the waiting.
+ * @throws QuantError 'interrupted' by the signal; 'disk' when the lock file cannot be read.
+ */
+export async function takeLock(
+  folder: string,
+  onWait: (pid: number, since: Date) => void,
+  signal: AbortSignal,
+): Promise<Lock> {
   const path = `${folder}/lock`
   const me = identity(process.pid)
   let told = false
-  while (!disk.createExclusive(path, `${me}\n`)) {
+  // Looked at again after it was made: whoever sat too long between making and writing it may have lost it.
+  while (!(disk.createExclusive(path, `${me}\n`) && readOwner(path)?.name === me)) {
     const owner = readOwner(path)
-    if (owner !== undefined && !isAlive(owner)) {
-      // Taken over by renaming: of several that wait, one rename succeeds in moving this very file.
-      breakLock(path, owner)
-      continue
-    }
-    if (!told && owner !== undefined) {
-      onWait(Number(owner.split(' ')[0]))
+    if (owner && isDead(owner) && breakLock(path, owner)) continue
+    if (!told && owner?.name !== undefined && !isDead(owner)) {
+      onWait(Number(owner.name.split(' ')[0]), owner.since)
       told = true
     }
     try {
@@ -32,41 +39,75 @@ export async function takeLock(folder: string, onWait: (pid: number) => void, si
       throw new QuantError('interrupted', 'interrupted while waiting for another build')
     }
   }
+  disk.remove(`${path}.break`) // left by one that was killed at it; a living one finds that this lock is not dead
   return {
     release() {
-      if (readOwner(path) === me) disk.remove(path)
+      if (readOwner(path)?.name === me) disk.remove(path)
     },
   }
 }
 
-function readOwner(path: string): string | undefined {
+/** Who holds the lock of a state folder, or undefined: for looking only. `dead` ones are no hindrance to a build. */
+export function lockOwner(
+  folder: string,
+): { readonly pid: number; readonly since: Date; readonly dead: boolean } | undefined {
+  const owner = readOwner(`${folder}/lock`)
+  return owner && { pid: Number(owner.name?.split(' ')[0] ?? 0), since: owner.since, dead: isDead(owner) }
+}
+
+interface Owner {
+  /** As `identity` gives it; undefined when the file names nobody. */
+  readonly name: string | undefined
+  readonly since: Date
+}
+
+/** undefined when there is no lock (any more). */
+function readOwner(path: string): Owner | undefined {
+  const at = disk.stat(path)
+  if (!at) return undefined
   try {
     const text = disk.readText(path)
-    return text.endsWith('\n') ? text.trim() : undefined
-  } catch {
-    return undefined // released in between
+    const since = new Date(Number(at.mtimeNs / 1_000_000n))
+    return { name: text.endsWith('\n') ? text.trim() : undefined, since }
+  } catch (error) {
+    if (!disk.exists(path)) return undefined // released in between
+    throw error
   }
 }
 
-function breakLock(path: string, owner: string): void {
-  const aside = `${path}.${process.pid}.dead`
+function isDead({ name, since }: Owner): boolean {
+  return name === undefined ? ageMs(since) > namelessMs : name !== identity(Number(name.split(' ')[0]))
+}
+
+/**
+ * Removes the lock of a dead owner. Of several that wait one may do it at a time, and it looks again first: nobody else can have
+ * removed that lock meanwhile, so it is not a new owner's. false when another one is at it.
+ */
+function breakLock(path: string, owner: Owner): boolean {
+  const breaking = `${path}.break`
+  if (!disk.createExclusive(breaking, `${identity(process.pid)}\n`)) {
+    const other = readOwner(breaking)
+    if (other && isDead(other)) disk.remove(breaking)
+    return false
+  }
   try {
-    disk.rename(path, aside)
-    // Somebody else may have broken it and taken it between our look and our rename: then give it back.
-    if (readOwner(aside) !== owner && !disk.exists(path)) disk.rename(aside, path)
-    else disk.remove(aside)
-  } catch {
-    // Gone already.
+    const now = readOwner(path)
+    if (now && now.name === owner.name && isDead(now)) disk.remove(path)
+  } finally {
+    disk.remove(breaking)
   }
+  return true
 }
 
-const isAlive = (owner: string): boolean => owner === identity(Number(owner.split(' ')[0]))
+const ageMs = (since: Date): number => Number(disk.now() / 1_000_000n) - since.getTime()
 
 /** `pid start-time boot-id`; parts that the system does not tell are '-'. */
 function identity(pid: number): string {
   const boot = tryRead('/proc/sys/kernel/random/boot_id')?.trim() ?? '-'
   const status = tryRead(`/proc/${pid}/stat`)
-  if (status !== undefined) return `${pid} ${status.slice(status.lastIndexOf(')') + 2).split(' ')[19]} ${boot}`
+  const fields = status?.slice(status.lastIndexOf(')') + 2).split(' ')
+  // A zombie has ended; only its parent has not looked yet, and some, like many a container's first process, never do.
+  if (fields && !['Z', 'X'].includes(fields[0]!)) return `${pid} ${fields[19]} ${boot}`
   return processExists(pid) && boot === '-' ? `${pid} - -` : `${pid} gone ${boot}`
 }
 

@@ -2,7 +2,8 @@
  * Pieces of a stage's work, kept by key: one picture's statistics, one layer's loss. Written as they come, so that an
  * interrupted stage, or one with ten more pictures, does only what is missing. Safe to use from several processes at once.
  *
- * One file per piece: 32 bytes SHA-256 of the content, then the content. A file that does not match is as good as absent.
+ * One file per piece: 32 bytes SHA-256 of the content, then the content. A file that does not match is as good as absent. Its mtime
+ * says when it was last used, to half an hour: by that `quant gc` finds what nobody needs any more.
  */
 import * as disk from '../disk.js'
 import { sha256 } from './hash.js'
@@ -15,6 +16,9 @@ export interface Memo {
   put(key: string, content: Uint8Array): void
 }
 
+/** A use is noted when the last note is older: `quant gc` spares what is younger than an hour, so nothing that is just used goes. */
+export const usedGraceMs = 1_800_000
+
 /** A key of everything that the piece depends on. */
 export const memoKey = (...parts: readonly (string | number)[]): string => sha256(JSON.stringify(parts))
 
@@ -22,16 +26,17 @@ export function openMemo(folder: string): Memo {
   const pathOf = (key: string): string => `${folder}/${key.slice(0, 2)}/${key.slice(2)}`
   return {
     folder,
-    has: (key) => disk.exists(pathOf(key)),
+    has(key) {
+      const path = pathOf(key)
+      if (!disk.exists(path)) return false
+      disk.touch(path, usedGraceMs)
+      return true
+    },
     get(key) {
       const path = pathOf(key)
-      if (!disk.exists(path)) return undefined
-      const file = disk.readBytes(path)
-      const content = file.subarray(32)
-      if (file.length < 32 || sha256(content) !== Buffer.from(file.subarray(0, 32)).toString('hex')) {
-        disk.remove(path)
-        return undefined
-      }
+      const content = readPiece(path)
+      if (content) disk.touch(path, usedGraceMs)
+      else disk.remove(path)
       return content
     },
     put(key, content) {
@@ -39,4 +44,14 @@ export function openMemo(folder: string): Memo {
       disk.writeAtomic(pathOf(key), file, { synced: false })
     },
   }
+}
+
+/** undefined when it is damaged or absent. */
+export function readPiece(path: string): Uint8Array | undefined {
+  const file = disk.ifThere(path, () => disk.readBytes(path))
+  if (!file) return undefined
+  const content = file.subarray(32)
+  return file.length >= 32 && sha256(content) === Buffer.from(file.subarray(0, 32)).toString('hex')
+    ? content
+    : undefined
 }

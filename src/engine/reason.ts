@@ -25,13 +25,13 @@ export type Reason =
   | { readonly why: 'output-missing' | 'output-edited'; readonly path: string }
   /** It was written under this name, and is not any more. */
   | { readonly why: 'output-dropped'; readonly path: string }
-  /** An output of another stage that this one reads, after it really differed. */
+  /** An output of another stage that this one reads, after it really differed. Both sides undefined: it was never read, and is not made yet. */
   | {
       readonly why: 'upstream-changed'
       readonly stage: string
       readonly output: string
       readonly was: string | undefined
-      readonly now: string
+      readonly now: string | undefined
     }
   /** The stage that makes an input will run, so it is not known yet whether this one must. Only in plans. */
   | { readonly why: 'upstream-stale'; readonly stage: string }

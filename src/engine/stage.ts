@@ -1,6 +1,7 @@
 /**
  * What the engine knows of a stage. It knows nothing of networks: a stage is a name, what it reads, what it writes, and a function.
  */
+import { join } from 'node:path'
 import type { Warning } from '../events.js'
 import type { Memo } from './memo.js'
 import type { Json } from './reason.js'
@@ -21,6 +22,8 @@ export interface Stage {
   readonly needs: readonly string[]
   /** Files it writes: relative to the output folder. */
   readonly outputs: readonly string[]
+  /** Stages that keep the same pieces in the memo name one family; default: the stage's name up to `:`. */
+  readonly memo?: string
   readonly run: (context: StageContext) => Promise<StageResult>
 }
 
@@ -42,6 +45,16 @@ export interface StageContext {
   readonly signal: AbortSignal
 }
 
+export interface RemoteSettings {
+  /** Without a slash at its end. */
+  readonly url: string
+  readonly mode: 'read-only' | 'read-write'
+  /** What waiting for it may cost in one build. */
+  readonly timeoutMs: number
+  /** Bearer token. */
+  readonly token: string | undefined
+}
+
 /** A project: where its files are, and what can be built. */
 export interface Project {
   /** Folder of quant.yaml, absolute. Paths in `files` are relative to it. */
@@ -54,9 +67,16 @@ export interface Project {
   readonly store: string
   /** What decided which stages there are and what they read: the description itself, lists, class names, and the folders of data sets with all folders in them. Absolute. */
   readonly description: readonly string[]
+  /** A store that is reached by HTTP, asked for what is not in `store`. */
+  readonly remote?: RemoteSettings | undefined
   /** In topological order. */
   readonly stages: readonly Stage[]
 }
+
+export const memoFamily = ({ name, memo }: Stage): string => memo ?? name.split(':')[0]!
+
+/** Where the state of a project lies, from its root. */
+export const stateFolder = (root: string): string => join(root, '.quant')
 
 /** The stage that writes an output. @throws when none does: a mistake in the pipeline, not in the input. */
 export function producerOf(stages: readonly Stage[], output: string): Stage {

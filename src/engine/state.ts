@@ -12,7 +12,7 @@
 import { crc32 } from 'node:zlib'
 import * as disk from '../disk.js'
 import type { Warning } from '../events.js'
-import type { Json } from './reason.js'
+import type { Json, Reason } from './reason.js'
 
 /** How the last good run of a stage was. */
 export interface StageRecord {
@@ -26,6 +26,9 @@ export interface StageRecord {
   readonly warnings: readonly Warning[]
   readonly note: string
   readonly ms: number
+  /** What made it run (or be restored) then, the first few. Records of older versions lack it. */
+  readonly because?: readonly Reason[]
+  readonly restored?: boolean
 }
 
 /** A file that was hashed once: while its stat is the same, so is its content. Integers as decimal strings. */
@@ -43,6 +46,8 @@ export interface FileRecord {
 
 export interface State {
   stage(name: string): StageRecord | undefined
+  /** All that are known. */
+  stages(): readonly StageRecord[]
   file(path: string): FileRecord | undefined
   recordStage(record: StageRecord): void
   recordFiles(records: readonly FileRecord[]): void
@@ -50,6 +55,7 @@ export interface State {
 }
 
 const header = 'quant state 1\n'
+const newline = 10
 
 export function openState(folder: string): State {
   const path = `${folder}/state.log`
@@ -59,11 +65,13 @@ export function openState(folder: string): State {
   /** Length of the good beginning, or -1 when the file must be begun anew. */
   let good = -1
 
-  const text = disk.exists(path) ? disk.readText(path) : ''
+  // Lengths in bytes: where some are damaged, the text has others.
+  const bytes = disk.exists(path) ? disk.readBytes(path) : new Uint8Array()
+  const end = bytes.lastIndexOf(newline) + 1
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, end).toString()
   if (text.startsWith(header)) {
-    const end = text.lastIndexOf('\n') + 1
-    good = end === text.length ? -2 : Buffer.byteLength(text.slice(0, end))
-    for (const line of text.slice(header.length, end).split('\n')) take(line)
+    good = end === bytes.length ? -2 : end
+    for (const line of text.slice(header.length).split('\n')) take(line)
   }
 
   function take(line: string): void {
@@ -96,6 +104,7 @@ export function openState(folder: string): State {
 
   return {
     stage: (name) => stages.get(name),
+    stages: () => [...stages.values()],
     file: (path) => files.get(path),
     recordStage(record) {
       stages.set(record.stage, record)

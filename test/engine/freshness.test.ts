@@ -1,5 +1,3 @@
-import { utimesSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { Warning } from '../../src/events.js'
 import { join2, rig, type TextStage, upper } from './rig.js'
@@ -26,82 +24,6 @@ test('only what reads a changed file runs, and says why', async () => {
   p.ran('c b')
   expect(p.read('out/end')).toBe('X+z')
   expect(p.reasons('b')).toMatchObject([{ why: 'input-changed', path: 'other' }])
-})
-
-test('a touched file runs nothing', async () => {
-  const p = chain()
-  await p.build()
-  p.ran('a c b')
-  utimesSync(join(p.root, 'in'), new Date(1e9), new Date(1e9))
-  await p.build()
-  p.ran('')
-})
-
-test('an input change that leaves the output equal stops there', async () => {
-  const p = chain()
-  await p.build()
-  p.ran('a c b')
-  p.write('in', 'X')
-  await p.build()
-  p.ran('a')
-  expect(p.events).toContainEqual(expect.objectContaining({ type: 'finished', stage: 'a', sameAsBefore: true }))
-})
-
-test('a change of the same size within the clock tick is noticed', async () => {
-  const p = chain()
-  await p.build()
-  p.ran('a c b')
-  p.write('in', 'q')
-  utimesSync(join(p.root, 'in'), new Date(1e9), new Date(1e9))
-  await p.build()
-  p.ran('a b')
-  expect(p.read('out/end')).toBe('Q+y')
-  p.write('in', 'r')
-  utimesSync(join(p.root, 'in'), new Date(1e9), new Date(1e9))
-  await p.build()
-  p.ran('a b')
-  expect(p.read('out/end')).toBe('R+y')
-})
-
-test('going back to an earlier state restores, and runs nothing', async () => {
-  const p = chain()
-  await p.build()
-  p.write('in', 'w')
-  await p.build()
-  p.ran('a c b a b')
-  p.write('in', 'x')
-  const back = await p.build()
-  p.ran('')
-  expect(back.restored).toEqual(['a', 'b'])
-  expect(p.read('out/end')).toBe('X+y')
-  expect(p.reasons('b')).toMatchObject([{ why: 'upstream-changed', stage: 'a', output: 'mid' }])
-})
-
-test('a changed setting and a changed tool are reasons of their own, with both sides', async () => {
-  const p = rig({ in: 'x' }, { a: { ...upper('in', 'mid'), params: { 'verify.detector': { score: 0.5, iou: 0.45 } } } })
-  await p.build()
-  p.stages.a = { ...p.stages.a!, params: { 'verify.detector': { score: 0.4, iou: 0.45 } } }
-  await p.build()
-  expect(p.reasons('a')).toEqual([{ why: 'param-changed', at: 'verify.detector.score', was: 0.5, now: 0.4 }])
-  p.stages.a = { ...p.stages.a!, identity: '2' }
-  await p.build()
-  expect(p.reasons('a')).toEqual([{ why: 'tool-changed', was: '1', now: '2' }])
-  p.ran('a a a')
-})
-
-test('deleted and hand-edited outputs are put back without running', async () => {
-  const p = chain()
-  await p.build()
-  p.ran('a c b')
-  p.remove('out/mid')
-  writeFileSync(join(p.root, 'out/end'), 'hand')
-  const result = await p.build()
-  p.ran('')
-  expect(result.restored).toEqual(['a', 'b'])
-  expect(p.read('out/mid')).toBe('X')
-  expect(p.read('out/end')).toBe('X+y')
-  expect(p.reasons('a')).toEqual([{ why: 'output-missing', path: 'mid' }])
-  expect(p.reasons('b')).toEqual([{ why: 'output-edited', path: 'end' }])
 })
 
 test('a stage that writes under another name is not fresh', async () => {
@@ -133,7 +55,7 @@ test('the plan says the same as the build does', async () => {
   expect((await p.plan()).every(({ would }) => would === 'stay')).toBe(true)
   p.write('in', 'n')
   const planned = await p.plan()
-  expect(planned.map(({ would }) => would)).toEqual(['run', 'run', 'stay'])
+  expect(planned.map(({ would }) => would)).toEqual(['run', 'maybe', 'stay'])
   expect(planned[1]!.because).toEqual([{ why: 'upstream-stale', stage: 'a' }])
   p.write('in', 'x')
   p.remove('out/mid')
