@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 const [which, network = ''] = process.argv.slice(2)
-const all = ['startup', 'executor', 'calibration', 'losses', 'vendor']
+const all = ['null-build', 'executor', 'calibration', 'losses', 'vendor', 'fuzz']
 if (which !== undefined && !all.includes(which)) {
   console.error(`no benchmark \`${which}\`; there are ${all.join(', ')}`)
   process.exit(2)

@@ -8,13 +8,14 @@ import { readLossTable } from '../src/search/losstable.js'
 import { shared, yolov3Tiny } from '../test/shared.js'
 import { example } from './networks.js'
 
-const program = fileURLToPath(new URL('../dist/cli.js', import.meta.url))
+export const program = fileURLToPath(new URL('../dist/quant.cjs', import.meta.url))
 
 export interface BenchProject {
   /** As `networks` calls it. */
   readonly name: string
-  /** Builds a target; user and system seconds of the program and its workers. */
-  build(target: string): number
+  readonly folder: string
+  /** Builds a target, or everything; user and system seconds of the program and its workers. */
+  build(target?: string): number
   /** Lines of the loss table: how many layers were tried. */
   candidates(): number
   remove(): void
@@ -50,7 +51,8 @@ variants: { mix: { quantize: INT8, mix: { mode: F32, input_num: 10 } } }
 function project(name: string, folder: string): BenchProject {
   return {
     name,
-    build: (target) => cpuOf([process.execPath, program, 'build', target, '-C', folder]),
+    folder,
+    build: (target) => cpuOf([process.execPath, program, 'build', ...(target ? [target] : []), '-C', folder]),
     candidates: () => lossTable(join(folder, 'build')).losses.length,
     remove: () => rmSync(folder, { recursive: true }),
   }
@@ -61,15 +63,16 @@ function lossTable(folder: string) {
   return readLossTable(readFileSync(join(folder, file), 'utf8'), file)
 }
 
-/** User and system seconds of a command and everything that it starts. */
-export function cpuOf(command: readonly string[]): number {
-  const { status, stdout, stderr } = spawnSync('sh', ['-c', '"$@" > /dev/null && times', 'sh', ...command], {
+/** User and system seconds of a command and everything that it starts; the mean of `runs`, since shells count in hundredths. */
+export function cpuOf(command: readonly string[], runs = 1): number {
+  const script = 'n=$1; shift; while [ $n -gt 0 ]; do "$@" > /dev/null || exit 1; n=$((n - 1)); done; times'
+  const { status, stdout, stderr } = spawnSync('sh', ['-c', script, 'sh', String(runs), ...command], {
     encoding: 'utf8',
   })
   if (status !== 0) throw new Error(`${command.join(' ')} failed:\n${stderr}`)
   // Two lines, the shell's own times and its children's: 0m0.01s 0m0.00s
   const [user, system] = stdout.trim().split('\n').at(-1)!.split(' ')
-  return seconds(user!) + seconds(system!)
+  return (seconds(user!) + seconds(system!)) / runs
 }
 
 function seconds(text: string): number {

@@ -19,11 +19,18 @@ if (!existsSync(installed) || time(installed) < time(join(root, 'package-lock.js
   run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'])
 }
 
-const entry = join(root, 'dist/cli.js')
-const sources = ['package-lock.json', 'tsconfig.json', 'tsconfig.build.json', ...walk('src')]
+const entry = join(root, 'dist/index.d.ts') // what is written last
+const sources = [
+  'package-lock.json',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'scripts/build.mjs',
+  ...walk('schemas'),
+  ...walk('src'),
+]
 if (!existsSync(entry) || sources.some((source) => time(join(root, source)) > time(entry))) {
   console.log('building ...')
-  run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'])
+  run(process.execPath, [join(root, 'scripts/build.mjs')])
 }
 
 function walk(folder) {

@@ -23,7 +23,7 @@ function start(
 ): { child: ChildProcess; ended: Promise<Result> } {
   const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), cli, ...args], {
     cwd,
-    env: { ...process.env, CI: '', NO_COLOR: '', ...env },
+    env: { ...process.env, CI: '', GITHUB_ACTIONS: '', NO_COLOR: '', ...env },
   })
   let [out, err] = ['', '']
   child.stdout.on('data', (text) => (out += text))
@@ -159,37 +159,34 @@ test('two terminals at once: the work is done once', async () => {
   expect(both.filter(({ out }) => out.includes('nothing to do'))).toHaveLength(1)
 })
 
-test('watch: a changed setting is built, a mistake is told and recovered from, a new picture is seen', async () => {
-  const q = await buildRig({ 'quant.yaml': stringify(tinyYaml) })
-  const { child, ended } = start(['--json', 'watch'], q.root)
-  const seen: string[] = []
-  let text = ''
-  child.stdout!.on('data', (chunk: Buffer) => {
-    const lines = `${text}${chunk}`.split('\n')
-    text = lines.pop()!
-    for (const event of lines.map((line) => JSON.parse(line)))
-      if (event.type === 'done') seen.push(`done ${event.ran}`)
-      else if (event.type === 'error') seen.push(event.error.message)
-  })
-  const until = async (count: number) => {
-    while (seen.length < count) await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  await until(1)
-  q.write('quant.yaml', stringify(tinyYaml).replace('score: 0.3', 'score: 0.4'))
-  await until(2)
-  q.write('quant.yaml', stringify(tinyYaml).replace('tune_num', 'tune_nun'))
-  await until(3)
-  q.write('quant.yaml', stringify(tinyYaml))
-  await until(4)
-  q.write('pictures/p5.png', await picture(5))
-  await until(5)
-  child.kill('SIGINT')
-  expect((await ended).code).toBe(0)
-  expect(seen[0]).toBe('done 10')
-  expect(seen[1]).toBe('done 1')
-  expect(seen[2]).toContain('tune_nun')
-  expect(seen[3]).toBe('done 0')
-  expect(Number(seen[4]!.split(' ')[1])).toBeGreaterThan(3)
+test('--no-wait: who has it and since when, exit 1 at once', async () => {
+  const first = await takeLock(join(p.root, '.quant'), () => {}, new AbortController().signal)
+  const { code, err } = await quant(['build', '--no-wait'], p.root)
+  expect(code).toBe(1)
+  expect(err).toMatch(
+    new RegExp(`another build is running here \\(process ${process.pid}, since \\d\\d:\\d\\d:\\d\\d\\)`),
+  )
+  // What only looks does not ask for the lock.
+  expect((await quant(['status'], p.root)).code).toBe(0)
+  expect((await quant(['why', 'verify'], p.root)).code).toBe(0)
+  first.release()
+  expect((await quant(['build', '--no-wait'], p.root)).code).toBe(0)
+})
+
+test('--frozen holds a build to quant.lock, --twice runs a stage again', async () => {
+  expect((await quant(['build', '--frozen'], p.root)).code).toBe(0)
+  const twice = await quant(['build', '--twice', 'calibrate'], p.root)
+  expect(twice.out).toMatch(/^calibrate: the same bytes, in /m)
+  expect(twice.out).toMatch(/2 up to date, 2 the same twice$/m)
+  writeFileSync(join(p.root, 'quant.yaml'), stringify(tinyYaml).replace('score: 0.3', 'score: 0.45'))
+  const { code, err } = await quant(['build', '--frozen'], p.root)
+  expect(code).toBe(1)
+  expect(err).toContain('one thing is not as quant.lock says')
+  expect(err).toContain('verify: verify.detector.score: 0.3 in quant.lock, 0.45 here')
+  const asJson = await quant(['--json', 'build', '--frozen'], p.root)
+  expect(JSON.parse(asJson.out.trim().split('\n').at(-1)!)).toMatchObject({ type: 'error', error: { code: 'frozen' } })
+  expect((await quant(['build', '--frozen', '--dry-run'], p.root)).code).toBe(2)
+  writeFileSync(join(p.root, 'quant.yaml'), stringify(tinyYaml))
 })
 
 test('clean removes what was made; the next build restores it', async () => {

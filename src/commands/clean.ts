@@ -24,8 +24,9 @@ export async function cleanCommand(options: ProjectOptions & { all?: boolean }):
   } finally {
     lock.release()
   }
+  const stays = !options.all || !project.store.startsWith(`${project.state}/`)
   process.stdout.write(
-    `${removed} artifacts removed${options.all ? ', and all that was known' : '; the store keeps them'}\n`,
+    `${removed} artifacts removed${options.all ? ', and all that was known' : ''}${stays ? `; the store ${options.all ? `${project.store} ` : ''}keeps them` : ''}\n`,
   )
   return 0
 }

@@ -6,12 +6,15 @@ import { resolve } from 'node:path'
 import { parse, stringify } from 'yaml'
 import { parseConfig } from '../config/load.js'
 import * as disk from '../disk.js'
-import { findFile, type ProjectOptions, readDescription } from './project.js'
+import { findFile } from './find.js'
+import { type ProjectOptions, readDescription } from './project.js'
 
 export interface SettingFlags {
   readonly kind?: string
   /** `w,h,w,h;w,h`: a list per output. */
   readonly anchors?: string
+  /** A number per output. */
+  readonly scaleXY?: string
   /** coco, voc, a file, or names with commas. */
   readonly classes?: string
   readonly score?: string
@@ -36,12 +39,18 @@ export function describeWithFlags(
   // Its own mistakes are told with their own places.
   if (known !== undefined) readDescription(options)
   const said = known === undefined ? {} : (parse(disk.readText(known)) as Settings)
+  // What is said to be a detector is no classifier any more.
+  const { classifier, ...judged } = said.verify ?? {}
+  const verify =
+    Object.keys(detector).length === 0
+      ? said.verify
+      : { ...judged, detector: { ...(judged.detector as object | undefined), ...detector } }
   const merged = {
     ...said,
     model: said.model ?? { name: 'model', path: model },
     variants: said.variants ?? { float: { quantize: 'F32' } },
     preprocess: { ...said.preprocess, ...preprocess },
-    verify: { ...said.verify, detector: { ...(said.verify?.detector as object | undefined), ...detector } },
+    ...(verify ? { verify } : {}),
   }
   return {
     ...parseConfig(stringify(merged), 'flags'),
@@ -61,14 +70,21 @@ function fileOf(options: ProjectOptions): string | undefined {
 
 function settingsOf(flags: SettingFlags): { preprocess: object; detector: object } {
   const numbers = (text: string): unknown[] => text.split(',').map(number)
-  const classes = (text: string): unknown => (text.includes(',') ? text.split(',').map((name) => name.trim()) : text)
+  const classes = (text: string): unknown =>
+    text.includes(',')
+      ? text
+          .split(',')
+          .map((name) => name.trim())
+          .filter((name) => name !== '')
+      : text
   const given = (entries: [string, unknown][]): object =>
     Object.fromEntries(entries.filter(([, value]) => value !== undefined))
-  const { kind, anchors, score, iou, pixelFormat, mean, scale, keepAspectRatio, padValue } = flags
+  const { kind, anchors, scaleXY, score, iou, pixelFormat, mean, scale, keepAspectRatio, padValue } = flags
   return {
     detector: given([
       ['kind', kind],
       ['anchors', anchors?.split(';').map(numbers)],
+      ['scale_x_y', scaleXY === undefined ? undefined : numbers(scaleXY)],
       ['classes', flags.classes === undefined ? undefined : classes(flags.classes)],
       ['score', score === undefined ? undefined : number(score)],
       ['iou', iou === undefined ? undefined : number(iou)],

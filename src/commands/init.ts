@@ -1,58 +1,82 @@
-import { basename, join, relative, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import * as disk from '../disk.js'
-import { QuantError } from '../errors.js'
-import { inspectOnnx } from '../ir/onnx/read.js'
+import { errorRecord, QuantError } from '../errors.js'
+import { isSampleFile, PICTURE_FILE } from '../preprocess/sample-file.js'
+import { printable } from '../show/color.js'
+import { lookAtNetwork, type Network } from './init/network.js'
+import { type Pictures, starter } from './init/starter.js'
 
-/** Writes a quant.yaml to start from, with what the ONNX file says of itself filled in. Never overwrites one. */
-export async function initCommand(model: string, { directory = '.' }: { directory?: string }): Promise<number> {
+/** Writes a quant.yaml to start from, with what the ONNX file says of itself filled in and the detector guessed. Never overwrites one. */
+export async function initCommand(
+  model: string,
+  { directory = '.', json = false }: { directory?: string; json?: boolean },
+): Promise<number> {
   const folder = resolve(directory)
   const target = join(folder, 'quant.yaml')
-  if (disk.exists(target))
-    throw new QuantError('usage', `${target} exists already`, {
-      hint: 'remove it first, or work elsewhere: quant -C FOLDER init',
-    })
   const path = resolve(folder, model)
-  const summary = inspectOnnx(disk.readBytes(path), model)
-  disk.writeAtomic(target, starter(relative(folder, path), summary))
-  process.stdout.write(`${target} is written: look it over, name your pictures in it, then \`quant build\`\n`)
+  if (disk.exists(target)) throw existsAlready(target)
+  if (!disk.exists(path))
+    throw new QuantError('usage', `${model} does not exist`, {
+      hint: 'name the float ONNX file: quant init model.onnx',
+    })
+  const network = lookAtNetwork(disk.readBytes(path), model)
+  const pictures = findPictures(folder)
+  const text = starter(relative(folder, path).replaceAll('\\', '/'), network, pictures)
+  // Exclusively: of two that begin at once one wins, and nothing is ever overwritten.
+  if (!disk.createExclusive(target, text)) throw existsAlready(target)
+  process.stdout.write(json ? `${JSON.stringify(facts(target, network, pictures))}\n` : told(target, network, pictures))
   return 0
 }
 
-function starter(path: string, { inputs, outputs }: ReturnType<typeof inspectOnnx>): string {
-  const name = basename(path)
-    .replace(/\.onnx$/i, '')
-    .replaceAll(/[^A-Za-z0-9_.-]/g, '_')
-  const shapes = inputs.map(
-    (input) => `    ${quoted(input.name)}: [${(input.shape ?? [1, 3, 416, 416]).map((n) => n ?? 1).join(', ')}]`,
-  )
-  return `# Every key is explained in quant.yaml.example.
-model:
-  name: ${quoted(name)}
-  path: ${quoted(path)}
-  inputs: # NCHW; a dimension that the file leaves open is written as 1
-${shapes.join('\n')}
-  outputs: # where the network ends: the raw heads, before decoding and NMS
-${outputs.map((output) => `    - ${quoted(output)}`).join('\n')}
+const existsAlready = (target: string): QuantError =>
+  new QuantError('usage', `${target} exists already`, {
+    hint: 'remove it first, or work elsewhere: quant -C FOLDER init',
+  })
 
-preprocess: # y = (x - mean) * scale
-  pixel_format: rgb
-  mean: [0, 0, 0]
-  scale: [0.0039216, 0.0039216, 0.0039216]
-  keep_aspect_ratio: true
-  pad_value: 128
+/** Names that such folders usually have; the first that holds samples is taken. */
+const usualFolders = ['calibration', 'pictures', 'images', 'COCO2017', 'coco128', 'coco', 'val2017', 'dataset', 'data']
 
-calibration:
-  dataset: pictures # a folder of some 100 pictures like those the network will see
-  input_num: 100
-
-variants:
-  int8: { quantize: INT8 }
-  mix: { quantize: INT8, mix: { mode: F32, min_improvement: 5% } }
-
-# verify: # judge the variants by what they detect
-#   detector: { kind: yolov3, anchors: [[81, 82, 135, 169, 344, 319], [10, 14, 23, 27, 37, 58]], classes: coco, score: 0.5 }
-#   images: [pictures]
-`
+function findPictures(root: string): Pictures | undefined {
+  for (const folder of usualFolders) {
+    const path = join(root, folder)
+    if (!disk.stat(path)?.directory) continue
+    const files = disk.listDeep(path).filter(isSampleFile)
+    const example = files.find((file) => PICTURE_FILE.test(file))
+    if (files.length > 0) return { folder, count: files.length, example: example && `${folder}/${example}` }
+  }
+  return undefined
 }
 
-const quoted = (text: string): string => (/^[A-Za-z_][\w./-]*$/.test(text) ? text : JSON.stringify(text))
+/** What was found, filled in and guessed, and what to do next. */
+function told(target: string, { inputs, cut, guess, trouble }: Network, pictures: Pictures | undefined): string {
+  const lines = [
+    `${relative(process.cwd(), target)} is written`,
+    ...inputs.flatMap(({ name, shape, filled }) => [
+      `  input ${name}: ${shape.join(' x ')}${filled.length > 0 ? `; ${filled.join(', ')} filled in, open in the file` : ''}`,
+    ]),
+    guess ? `  detector, a guess: ${guess.because}` : '  detector: none recognised; see `verify` in the file',
+    ...(cut ? ['  outputs: the raw heads, before the part of the file that decodes them'] : []),
+    pictures
+      ? `  pictures: ${pictures.folder}, ${pictures.count} files`
+      : '  pictures: none found here; name a folder in `calibration.dataset`',
+    ...(trouble
+      ? [
+          `  quant cannot take the network as it is: ${trouble.message}`,
+          ...(trouble.hint ? [`    ${trouble.hint}`] : []),
+        ]
+      : []),
+    'look it over, then `quant build`',
+  ]
+  return `${lines.map(printable).join('\n')}\n`
+}
+
+const facts = (target: string, { inputs, outputs, cut, guess, trouble }: Network, pictures: Pictures | undefined) => ({
+  type: 'written',
+  file: target,
+  inputs,
+  outputs,
+  cut,
+  detector: guess ?? null,
+  pictures: pictures ?? null,
+  trouble: trouble ? { ...errorRecord(trouble), stack: undefined } : null,
+})

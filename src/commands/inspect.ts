@@ -4,7 +4,7 @@ import type { BmodelOptions } from './inspect/bmodel.js'
 import type { Described } from './inspect/described.js'
 
 /**
- * Tells what is in a file: .bmodel, .mlir, .onnx, .npz, .npy, and the tables.
+ * Tells what is in a file: .bmodel, .mlir, .onnx, .npz, .npy, the tables, NAME_calibration.json and NAME_selection.json.
  * @throws QuantError 'input' for files that are damaged or of no known kind
  */
 export async function inspectCommand(
@@ -28,5 +28,8 @@ async function describe(bytes: Uint8Array, file: string, options: BmodelOptions)
   if (/\.onnx$/i.test(file)) return (await import('./inspect/onnx.js')).describeOnnx(bytes, file)
   const text = new TextDecoder().decode(bytes)
   if (/\.mlir$/i.test(file)) return (await import('./inspect/mlir.js')).describeMlir(text, file)
+  if (/_calibration\.json$/i.test(file))
+    return (await import('./inspect/calibration.js')).describeCalibration(text, file)
+  if (/\.json$/i.test(file)) return (await import('./inspect/selection.js')).describeSelection(text, file)
   return (await import('./inspect/tables.js')).describeTable(text, file)
 }

@@ -1,15 +1,16 @@
 /** From the command line to a project: finds quant.yaml, reads it, opens the workers. */
 import { availableParallelism } from 'node:os'
-import { dirname, join, relative, resolve } from 'node:path'
+import { dirname, relative } from 'node:path'
 import type { Config } from '../config/config.js'
 import { parseConfig } from '../config/load.js'
 import * as disk from '../disk.js'
 import type { Project, Stage } from '../engine/stage.js'
-import { QuantError } from '../errors.js'
+import { type Place, QuantError } from '../errors.js'
 import { suggest } from '../nearest.js'
 import { openPool, type Pool } from '../runtime/pool.js'
 import type { jobs } from '../stages/jobs/index.js'
 import { pipeline } from '../stages/pipeline.js'
+import { findFile } from './find.js'
 
 export interface ProjectOptions {
   readonly directory?: string
@@ -21,15 +22,18 @@ export interface OpenedProject {
   readonly config: Config
   readonly project: Project
   readonly pool: Pool<typeof jobs>
+  /** Where a setting stands in quant.yaml, by its name in reasons. */
+  readonly placeOfSetting: (at: string) => Place
 }
 
-export function openProject(options: ProjectOptions): OpenedProject {
+/** @param pool workers that are there already, and stay the caller's */
+export function openProject(options: ProjectOptions, pool = openWorkers(options)): OpenedProject {
   const description = readDescription(options)
-  const pool = openPool<typeof jobs>(workerEntry(), workersOf(options))
   return {
     config: description.config,
+    placeOfSetting: description.placeOfSetting,
     pool,
-    project: pipeline({ ...description, file: findFile(options), pool }),
+    project: pipeline({ ...description, file: findFile(options), pool, env: process.env }),
   }
 }
 
@@ -40,23 +44,9 @@ export function readDescription(options: ProjectOptions): ReturnType<typeof pars
   return { ...parseConfig(disk.readText(file), shown), root: dirname(file) }
 }
 
-/** quant.yaml, here or in a folder above, as git finds its own. */
-export function findFile({ directory = '.', file }: ProjectOptions): string {
-  const start = resolve(directory)
-  if (file !== undefined) {
-    const path = resolve(start, file)
-    if (!disk.exists(path)) throw new QuantError('usage', `${file} does not exist`, { hint: 'name your quant.yaml' })
-    return path
-  }
-  for (let folder = start; ; folder = dirname(folder)) {
-    const path = join(folder, 'quant.yaml')
-    if (disk.exists(path)) return path
-    if (folder === dirname(folder))
-      throw new QuantError('usage', `there is no quant.yaml in ${start} or above it`, {
-        hint: 'write one (see quant.yaml.example), or say where it is: quant -C FOLDER, quant -f FILE',
-      })
-  }
-}
+/** No process is started before there is work for it. */
+export const openWorkers = (options: ProjectOptions): Pool<typeof jobs> =>
+  openPool<typeof jobs>(workerEntry(), workersOf(options))
 
 function workersOf({ jobs }: ProjectOptions): number {
   if (jobs === undefined) return Math.min(8, availableParallelism())

@@ -2,8 +2,10 @@ import { join } from 'node:path'
 import * as disk from '../disk.js'
 import type { Project } from '../engine/stage.js'
 import { openState } from '../engine/state.js'
+import { frontText } from '../show/front.js'
 import { summaryText, type VariantCost } from '../show/summary.js'
 import type { EstimateRecord } from '../stages/estimate.js'
+import type { Selection } from '../stages/selection.js'
 import type { Verification } from '../stages/verification.js'
 
 /** What a build that reached the figures prints last. */
@@ -26,5 +28,14 @@ export function summarize(project: Project): string {
       return [variant, { bytes: sizeOf(compiled.find((output) => output.endsWith('.bmodel'))!), ms, estimate }]
     }),
   )
-  return summaryText(verification, costs)
+  return summaryText(verification, costs) + fronts(project, read)
 }
+
+/** What the searches of the build had to choose from. */
+const fronts = (project: Project, read: (output: string) => unknown): string =>
+  project.stages
+    .flatMap(({ name, variant, outputs }) => {
+      const file = name.startsWith('select:') && outputs.find((output) => output.endsWith('_selection.json'))
+      return file ? [`\n${variant}, float layers and time:\n${frontText(read(file) as Selection)}\n`] : []
+    })
+    .join('')

@@ -3,6 +3,7 @@
  * turned into ours. Paths stay as written, relative to the file.
  */
 import type { Preprocess } from '../ir/graph.js'
+import type { Kind } from './kinds.js'
 import type { Figure, QuantYaml } from './schema.js'
 
 export type { Figure } from './schema.js'
@@ -23,7 +24,17 @@ export interface Config {
   /** In the order of the file. */
   readonly variants: readonly Variant[]
   readonly verify: Verify
+  readonly store: StoreSettings
   readonly output: string
+}
+
+export interface StoreSettings {
+  /** Undefined: in the state folder. */
+  readonly path: string | undefined
+  readonly remote: string | undefined
+  readonly mode: 'read-only' | 'read-write'
+  /** Seconds. */
+  readonly timeout: number
 }
 
 export type ModelSource =
@@ -36,10 +47,14 @@ export interface Calibration {
   readonly dataset: string | undefined
   /** 0: all. */
   readonly inputNum: number
-  readonly method: 'kl' | 'max' | 'percentile' | 'mse'
+  readonly method: 'kl' | 'max' | 'percentile' | 'mse' | 'best'
   /** Percent; for method percentile. */
   readonly percentile: number
   readonly tuneNum: number
+  /** Scales between consecutive convs are evened out first, in the float graph. */
+  readonly equalize: boolean
+  /** Biases of 8-bit convs take the mean error of their filters and operands back. */
+  readonly biasCorrection: boolean
   /** Use this table, calibrate nothing. */
   readonly table: string | undefined
 }
@@ -58,15 +73,36 @@ export type Mix =
   | { readonly kind: 'table'; readonly table: string }
   | {
       readonly kind: 'search'
-      readonly mode: 'F32' | 'F16' | 'BF16'
+      /** What float layers are computed in: each in one of these, the first is tried first. */
+      readonly modes: readonly [FloatMode, ...FloatMode[]]
+      readonly objective: 'detection' | 'sqnr' | 'cosine'
+      /** Output -> how much it counts; undefined: by its size. */
+      readonly weights: Readonly<Record<string, number>> | undefined
       readonly inputNum: number
       /** A share: 0.05 is 5%. */
       readonly minImprovement: number
+      /** Infinity: no limit. */
       readonly maxFloatLayers: number
+      readonly maxLatency: Latency | undefined
+      readonly target: Target | undefined
+      readonly pick: 'best' | { readonly layers: number } | Latency
+      readonly order: 'best-first' | 'historical'
     }
+
+type FloatMode = 'F32' | 'F16' | 'BF16'
+
+/** Microseconds, or a multiple of the all-INT8 time. */
+export type Latency = { readonly microseconds: number } | { readonly times: number }
+
+/** What is good enough: the search ends where the figure is at most the value. */
+export interface Target {
+  readonly figure: 'loss' | 'map50_drop' | 'map75_drop' | 'map_drop'
+  readonly value: number
+}
 
 export interface Verify {
   readonly detector: Detector | undefined
+  readonly classifier: Classifier | undefined
   /** Pictures or folders to draw on. */
   readonly images: readonly string[]
   readonly validation: Validation | undefined
@@ -75,13 +111,24 @@ export interface Verify {
 }
 
 export interface Detector {
-  readonly kind: 'yolov3' | 'yolov2' | 'yolov5'
-  /** Per output: w, h, w, h ... in pixels of the input. */
-  readonly anchors: readonly (readonly number[])[]
+  readonly kind: Kind
+  /** Per output or grid: w, h, w, h ... in pixels of the input; undefined: none, the kind has none or the boxes are decoded. */
+  readonly anchors: readonly (readonly number[])[] | undefined
+  /** Per output; undefined for kinds that have none. */
+  readonly scaleXY: readonly number[] | undefined
+  /** Undefined: as the grids say. */
+  readonly strides: readonly number[] | undefined
   readonly classes: Classes
-  readonly classScores: 'sigmoid' | 'softmax'
+  /** Undefined: by the form of the outputs. */
+  readonly classScores: 'sigmoid' | 'softmax' | 'none' | undefined
   readonly score: number
   readonly iou: number
+}
+
+export interface Classifier {
+  readonly classes: Exclude<Classes, { kind: 'known' }> | { readonly kind: 'count'; readonly count: number }
+  /** So many of the best classes are looked at. */
+  readonly top: number
 }
 
 export type Classes =
@@ -92,8 +139,8 @@ export type Classes =
 
 export interface Validation {
   readonly images: string
-  /** Folder of YOLO txt files, or a COCO json file. */
-  readonly labels: string
+  /** Folder of YOLO txt files, or a COCO json file; of a classifier a text file, or undefined: folders are called as classes. */
+  readonly labels: string | undefined
   /** Label number per class; undefined: the class's own number. */
   readonly classMap: readonly number[] | undefined
 }
@@ -138,18 +185,24 @@ export function resolve(yaml: QuantYaml): Config {
       method: calibration.method ?? 'kl',
       percentile: calibration.percentile ?? 99.99,
       tuneNum: calibration.tune_num ?? 5,
+      equalize: calibration.equalize ?? false,
+      biasCorrection: calibration.bias_correction ?? false,
       table: calibration.table,
     },
     chip: yaml.target?.chip ?? 'bm1684x',
     variants: Object.entries(variantsOf(yaml)).map(([name, { quantize, mix, quant_input, quant_output }]) => ({
       name,
       quantize,
-      mix: mix && resolveMix(mix),
+      mix: mix && resolveMix(mix, verify.detector !== undefined),
       quantInput: quant_input ?? false,
       quantOutput: quant_output ?? false,
     })),
     verify: {
       detector: verify.detector && resolveDetector(verify.detector),
+      classifier: verify.classifier && {
+        classes: classifierClasses(verify.classifier.classes),
+        top: verify.classifier.top ?? 5,
+      },
       images: verify.images ?? [],
       validation: verify.validation && {
         images: verify.validation.images,
@@ -159,6 +212,12 @@ export function resolve(yaml: QuantYaml): Config {
       require: Object.entries(verify.require ?? {}).flatMap(([variant, figures]) =>
         Object.entries(figures).map(([figure, text]) => ({ variant, figure: figure as Figure, ...condition(text) })),
       ),
+    },
+    store: {
+      path: yaml.store?.path,
+      remote: yaml.store?.remote,
+      mode: yaml.store?.mode ?? 'read-only',
+      timeout: yaml.store?.timeout ?? 5,
     },
     output: yaml.output ?? 'build',
   }
@@ -170,26 +229,50 @@ type VariantYaml = NonNullable<QuantYaml['variants']>[string]
 export const variantsOf = (yaml: QuantYaml): Record<string, VariantYaml> =>
   yaml.variants ?? { int8: { quantize: 'INT8' }, mix: { quantize: 'INT8', mix: {} } }
 
-function resolveMix(mix: NonNullable<VariantYaml['mix']>): Mix {
+function resolveMix(mix: NonNullable<VariantYaml['mix']>, detector: boolean): Mix {
   if (mix.table !== undefined) return { kind: 'table', table: mix.table }
+  const [target] = Object.entries(mix.target ?? {})
+  const { mode = 'F32', max_latency, pick = 'best' } = mix
   return {
     kind: 'search',
-    mode: mix.mode ?? 'F32',
+    modes: mode === 'auto' ? ['F16', 'BF16', 'F32'] : [mode],
+    objective: mix.objective ?? (detector ? 'detection' : 'sqnr'),
+    weights: mix.weights,
     inputNum: mix.input_num ?? 10,
-    minImprovement: number(mix.min_improvement ?? 0.05),
-    maxFloatLayers: mix.max_float_layers ?? 5,
+    minImprovement: number(mix.min_improvement ?? (target ? 0.01 : 0.05)),
+    maxFloatLayers: mix.max_float_layers ?? (target || max_latency !== undefined ? Infinity : 5),
+    maxLatency: max_latency === undefined ? undefined : latency(max_latency),
+    target: target && { figure: target[0] as Target['figure'], value: number(target[1]) },
+    pick: pick === 'best' ? pick : typeof pick === 'number' ? { layers: pick } : latency(pick),
+    order: mix.order ?? 'best-first',
   }
 }
 
+/** '1.3x', '80us', '0.08 ms' */
+function latency(text: string): Latency {
+  const [, value, unit] = /^([0-9.]+) ?(us|ms|x)$/.exec(text)!
+  if (unit === 'x') return { times: Number(value) }
+  return { microseconds: unit === 'us' ? Number(value) : Number(`${value}e3`) }
+}
+
 function resolveDetector(detector: NonNullable<NonNullable<QuantYaml['verify']>['detector']>): Detector {
+  const { kind, anchors, class_scores } = detector
   return {
-    kind: detector.kind,
-    anchors: detector.anchors,
+    kind,
+    anchors,
+    scaleXY: detector.scale_x_y,
+    strides: detector.strides,
     classes: classesOf(detector.classes),
-    classScores: detector.class_scores ?? (detector.kind === 'yolov2' ? 'softmax' : 'sigmoid'),
+    // Heads with anchors have one form only.
+    classScores: class_scores ?? (kind === 'yolov2' ? 'softmax' : anchors && kind !== 'ssd' ? 'sigmoid' : undefined),
     score: detector.score ?? 0.5,
     iou: detector.iou ?? 0.5,
   }
+}
+
+function classifierClasses(classes: number | string | readonly string[]): Classifier['classes'] {
+  if (typeof classes === 'number') return { kind: 'count', count: classes }
+  return typeof classes === 'string' ? { kind: 'file', path: classes } : { kind: 'list', names: classes }
 }
 
 export function classesOf(classes: string | readonly string[]): Classes {

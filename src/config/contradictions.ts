@@ -3,6 +3,7 @@
 import { nearest, suggest } from '../nearest.js'
 import { channelsOf, classesOf, variantsOf } from './config.js'
 import type { Mistake } from './explain.js'
+import { type DetectorKind, detectorKinds, kindSettings, kindsWith } from './kinds.js'
 import type { QuantYaml } from './schema.js'
 
 /** All of them, in no particular order. */
@@ -11,6 +12,7 @@ export const contradictions = (yaml: QuantYaml): Mistake[] => [
   ...preprocess(yaml),
   ...calibration(yaml),
   ...variants(yaml),
+  ...verifiers(yaml),
   ...detector(yaml),
   ...requirements(yaml),
 ]
@@ -57,14 +59,20 @@ function* calibration({ calibration }: QuantYaml): Generator<Mistake> {
   if (calibration.dataset === undefined && calibration.table === undefined)
     yield key(['calibration'], '`calibration.dataset` is missing', 'add `dataset: FOLDER`, or `table: FILE`')
   if (calibration.table !== undefined) {
-    for (const setting of ['input_num', 'method', 'percentile', 'tune_num'] as const)
+    for (const setting of ['input_num', 'method', 'percentile', 'tune_num', 'equalize', 'bias_correction'] as const)
       if (calibration[setting] !== undefined)
         yield key(
           ['calibration', setting],
           `\`calibration.${setting}\` has no effect beside \`calibration.table\``,
           'remove one of the two',
         )
-  } else if (calibration.percentile !== undefined && calibration.method !== 'percentile')
+  } else if (calibration.method === 'best' && calibration.tune_num === 0)
+    yield value(
+      ['calibration', 'tune_num'],
+      '`method: best` decides on the pictures for tuning, but `calibration.tune_num` is 0',
+      'set it to 5, or choose another method',
+    )
+  else if (calibration.percentile !== undefined && calibration.method !== 'percentile' && calibration.method !== 'best')
     yield key(
       ['calibration', 'percentile'],
       '`calibration.percentile` has no effect without `method: percentile`',
@@ -102,37 +110,165 @@ function* variants(yaml: QuantYaml): Generator<Mistake> {
           : 'add `dataset: FOLDER` beside `calibration.table`, or give `mix.table`',
       )
     if (mix.table !== undefined)
-      for (const setting of ['mode', 'input_num', 'min_improvement', 'max_float_layers'] as const)
-        if (mix[setting] !== undefined)
+      for (const setting of Object.keys(mix))
+        if (setting !== 'table')
           yield key(
             [...path, 'mix', setting],
             `\`${setting}\` has no effect beside \`mix.table\``,
             'remove one of the two',
           )
+    if (mix.table === undefined) yield* search([...path, 'mix'], mix, yaml.verify ?? {})
   }
 }
 
+function* verifiers({ verify = {} }: QuantYaml): Generator<Mistake> {
+  const { detector, classifier, validation } = verify
+  if (detector !== undefined && classifier !== undefined)
+    yield key(
+      ['verify', 'classifier'],
+      '`verify.detector` and `verify.classifier` are both given',
+      'keep the one that the network is',
+    )
+  if (validation === undefined) return
+  if (detector === undefined && classifier === undefined)
+    yield key(
+      ['verify', 'validation'],
+      '`verify.validation` needs `verify.detector` or `verify.classifier`',
+      'labels are compared with what the network finds',
+    )
+  if (detector !== undefined && validation.labels === undefined)
+    yield key(
+      ['verify', 'validation'],
+      '`verify.validation.labels` is missing',
+      'add `labels: FOLDER` of YOLO label files, or a COCO json file',
+    )
+  const number = Array.isArray(classifier?.classes) ? classifier.classes.length : classifier?.classes
+  if (typeof number === 'number') yield* classMap(validation, number, 'classifier')
+}
+
+function* classMap(
+  validation: NonNullable<QuantYaml['verify']>['validation'],
+  number: number,
+  who: string,
+): Generator<Mistake> {
+  const mapped = validation?.class_map?.length
+  if (mapped !== undefined && mapped !== number)
+    yield value(
+      ['verify', 'validation', 'class_map'],
+      `\`verify.validation.class_map\` has ${plural(mapped, 'entry', 'entries')}, but the ${who} has ${plural(number, 'class', 'classes')}`,
+      'one label number per class',
+    )
+}
+
+/** What the kind has and has not, and anchors for outputs. */
+/** What a search for mixed precision is asked for, besides what it needs to be possible at all. */
+function* search(
+  path: Mistake['path'],
+  mix: NonNullable<NonNullable<QuantYaml['variants']>[string]['mix']>,
+  verify: NonNullable<QuantYaml['verify']>,
+): Generator<Mistake> {
+  const { objective = verify.detector ? 'detection' : 'sqnr', weights, target, order } = mix
+  if (objective === 'detection' && verify.detector === undefined)
+    yield value(
+      [...path, 'objective'],
+      '`objective: detection` needs `verify.detector`',
+      'it says how boxes are read from the outputs',
+    )
+  if (weights !== undefined && objective === 'detection')
+    yield key(
+      [...path, 'weights'],
+      '`weights` has no effect with `objective: detection`',
+      mix.objective === undefined ? 'write `objective: sqnr` or `objective: cosine`' : 'remove one of the two',
+    )
+  if (weights !== undefined && Object.values(weights).every((weight) => weight === 0))
+    yield key([...path, 'weights'], 'every output in `weights` counts 0', 'give one of them a weight')
+  const figures = Object.keys(target ?? {})
+  if (target !== undefined && figures.length !== 1)
+    yield key(
+      [...path, 'target'],
+      `\`target\` has ${plural(figures.length, 'figure', 'figures')}, but a search ends at one`,
+      'one of loss, map50_drop, map75_drop, map_drop',
+    )
+  for (const figure of figures)
+    if (figure !== 'loss' && (verify.validation === undefined || verify.detector === undefined))
+      yield key(
+        [...path, 'target', figure],
+        `\`${figure}\` cannot be found without \`verify.detector\` and \`verify.validation\``,
+        'add them, or take `loss`, which needs no labels',
+      )
+  if (order === 'historical')
+    for (const setting of historicalIgnores)
+      if (mix[setting] !== undefined && !(setting === 'mode' && mix.mode !== 'auto'))
+        yield key(
+          [...path, setting],
+          `\`${setting}${setting === 'mode' ? ': auto' : ''}\` has no effect with \`order: historical\``,
+          'that rule has no settings but `mode` and `input_num`',
+        )
+}
+
+const historicalIgnores = [
+  'mode',
+  'objective',
+  'weights',
+  'min_improvement',
+  'max_float_layers',
+  'max_latency',
+  'target',
+  'pick',
+] as const
+
 function* detector({ model, verify = {} }: QuantYaml): Generator<Mistake> {
   const { detector, validation } = verify
-  if (validation !== undefined && detector === undefined)
-    yield key(['verify', 'validation'], '`verify.validation` needs `verify.detector`', 'labels are compared with boxes')
   if (detector === undefined) return
   const at = ['verify', 'detector']
-  const { anchors } = detector
-  for (const [index, list] of anchors.entries())
-    if (list.length % 2 === 1)
-      yield value(
-        [...at, 'anchors', index],
-        `\`verify.detector.anchors[${index}]\` has ${list.length} numbers, but anchors are pairs`,
-        'width, height, width, height ...',
+  const { kind, anchors, scale_x_y } = detector
+  const { settings, anchorsPerOutput }: DetectorKind = detectorKinds[kind]
+  for (const setting of kindSettings) {
+    const given = detector[setting] !== undefined
+    if (given && settings[setting] === undefined)
+      yield key(
+        [...at, setting],
+        `\`verify.detector.${setting}\` has no meaning for ${kind}`,
+        `remove it; it belongs to ${kindsWith(setting).join(', ')}`,
       )
-  if (model.outputs !== undefined && anchors.length !== model.outputs.length)
-    yield value(
-      [...at, 'anchors'],
-      `\`verify.detector.anchors\` has ${plural(anchors.length, 'list', 'lists')}, but the model has ${plural(model.outputs.length, 'output', 'outputs')}`,
-      anchors.every((list) => list.length === 2)
-        ? 'one flat list per output: [[w, h, w, h, w, h], ...]'
-        : 'one list per output, in the order of `model.outputs`',
+    if (!given && settings[setting] === 'must')
+      yield key(
+        at,
+        `\`verify.detector.${setting}\` is missing`,
+        setting === 'anchors'
+          ? 'add `anchors: [[81, 82, 135, 169, 344, 319], [10, 14, 23, 27, 37, 58]]`: a list per output, from the training settings'
+          : 'add `scale_x_y: [1.2, 1.1, 1.05]`: a number per output, from the cfg file',
+      )
+  }
+  const outputs = model.outputs?.length
+  if (anchors !== undefined && settings.anchors !== undefined) {
+    for (const [index, list] of anchors.entries())
+      if (list.length % 2 === 1)
+        yield value(
+          [...at, 'anchors', index],
+          `\`verify.detector.anchors[${index}]\` has ${list.length} numbers, but anchors are pairs`,
+          'width, height, width, height ...',
+        )
+    if (anchorsPerOutput && outputs !== undefined && anchors.length !== outputs)
+      yield value(
+        [...at, 'anchors'],
+        `\`verify.detector.anchors\` has ${plural(anchors.length, 'list', 'lists')}, but the model has ${plural(outputs, 'output', 'outputs')}`,
+        anchors.every((list) => list.length === 2)
+          ? 'one flat list per output: [[w, h, w, h, w, h], ...]'
+          : 'one list per output, in the order of `model.outputs`',
+      )
+    if (scale_x_y !== undefined && settings.scale_x_y !== undefined && scale_x_y.length !== anchors.length)
+      yield value(
+        [...at, 'scale_x_y'],
+        `\`verify.detector.scale_x_y\` has ${plural(scale_x_y.length, 'entry', 'entries')}, but \`anchors\` has ${plural(anchors.length, 'list', 'lists')}`,
+        'a number per output, in the order of `model.outputs`',
+      )
+  }
+  if (anchorsPerOutput && anchors === undefined && settings.anchors === 'may' && outputs !== undefined && outputs > 1)
+    yield key(
+      at,
+      `\`verify.detector.anchors\` is missing: ${kind} without anchors has one output that is decoded, but the model has ${outputs}`,
+      'add `anchors: [[w, h, w, h ...], ...]`, a list per output, or end the model at its decoded output',
     )
   const classes = classesOf(detector.classes)
   if (classes.kind === 'file' && !/[./\\]/.test(classes.path)) {
@@ -149,17 +285,11 @@ function* detector({ model, verify = {} }: QuantYaml): Generator<Mistake> {
       : classes.kind === 'list'
         ? classes.names.length
         : { coco: 80, voc: 20 }[classes.name]
-  const mapped = validation?.class_map?.length
-  if (number !== undefined && mapped !== undefined && mapped !== number)
-    yield value(
-      ['verify', 'validation', 'class_map'],
-      `\`verify.validation.class_map\` has ${plural(mapped, 'entry', 'entries')}, but the detector has ${plural(number, 'class', 'classes')}`,
-      'one label number per class',
-    )
+  if (number !== undefined) yield* classMap(validation, number, 'detector')
 }
 
 function* requirements(yaml: QuantYaml): Generator<Mistake> {
-  const { detector, images, validation, require = {} } = yaml.verify ?? {}
+  const { detector, classifier, images, validation, require = {} } = yaml.verify ?? {}
   const known = Object.keys(variantsOf(yaml))
   for (const [variant, figures] of Object.entries(require)) {
     const path = ['verify', 'require', variant]
@@ -167,17 +297,19 @@ function* requirements(yaml: QuantYaml): Generator<Mistake> {
       yield key(path, `\`${variant}\` in \`verify.require\` is not a variant`, suggest(variant, known))
     for (const [figure, condition] of Object.entries(figures)) {
       const limit = /[0-9.]+$/.exec(condition)?.[0]
-      if (/^map|^recall$|^mean_iou$|^score_difference$/.test(figure) && Number(limit) > 1)
+      if (/^map|^top|^recall$|^mean_iou$|^score_difference$/.test(figure) && Number(limit) > 1)
         yield value(
           [...path, figure],
           `\`${figure}\` is a share, 0 to 1, but is compared with ${limit}`,
           `write ${limit}%, or the share itself`,
         )
-      const missing = figure.startsWith('map')
-        ? validation === undefined && 'verify.validation'
-        : figure !== 'sqnr' && detector === undefined
-          ? 'verify.detector'
-          : images === undefined && validation === undefined && 'verify.images'
+      const missing = [
+        /^map|^top[1k](_drop)?$/.test(figure) && validation === undefined && 'verify.validation',
+        figure.startsWith('top')
+          ? classifier === undefined && 'verify.classifier'
+          : figure !== 'sqnr' && detector === undefined && 'verify.detector',
+        images === undefined && validation === undefined && 'verify.images',
+      ].find((setting) => setting !== false)
       if (missing)
         yield key([...path, figure], `\`${figure}\` cannot be found without \`${missing}\``, `add \`${missing}\``)
     }

@@ -6,16 +6,24 @@ import { type Place, QuantError } from '../errors.js'
 import { type Config, resolve } from './config.js'
 import { contradictions } from './contradictions.js'
 import { explain, type Mistake } from './explain.js'
-import { keyPlaceOf, type Places, placeAt, placesOf, type Source } from './places.js'
+import { keyPlaceOf, type Places, pathOfSetting, placeAt, placesOf, type Source } from './places.js'
 import type { QuantYaml } from './schema.js'
 import { syntaxErrors } from './syntax.js'
 
+export interface Parsed {
+  readonly config: Config
+  /** For checks that need the disk: where a setting stands. */
+  readonly places: Places
+  /** The same for a setting as reasons name it, with dots. */
+  readonly placeOfSetting: (at: string) => Place
+}
+
 /**
  * @param text what stands in the file; @param file its name in messages.
- * @returns the settings with defaults filled in, and `places`: for checks that need the disk, where a setting stands.
+ * @returns the settings with defaults filled in, and where they stand.
  * @throws QuantError 'config': the first mistake, all others in `more`, in the order of the file.
  */
-export function parseConfig(text: string, file: string): { config: Config; places: Places } {
+export function parseConfig(text: string, file: string): Parsed {
   const { source, value } = parseYaml(text, file)
   const places = placesOf(source)
   const keyPlaces = keyPlaceOf(source)
@@ -32,7 +40,11 @@ export function parseConfig(text: string, file: string): { config: Config; place
         place: at === 'key' ? keyPlaces(path) : places(path),
       })),
   )
-  return { config: resolve(value as QuantYaml), places }
+  return {
+    config: resolve(value as QuantYaml),
+    places,
+    placeOfSetting: (at) => places(pathOfSetting(source, at)),
+  }
 }
 
 function parseYaml(text: string, file: string): { source: Source; value: unknown } {

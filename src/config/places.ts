@@ -52,6 +52,22 @@ export const placesOf =
     return range[1] === 0 ? { file: source.file, line: 1, column: 1 } : placeAt(source, ...range)
   }
 
+/**
+ * From a setting as reasons name it, `variants.mix.quantize`, to its path. Names in the file may have dots themselves (`model.inputs.x.1`),
+ * so each step takes the longest key that is there. What is not in the file stays as it is, one step per dot.
+ */
+export function pathOfSetting({ doc }: Source, at: string): Path {
+  const walk = (from: Path, parts: readonly string[]): Path => {
+    const node = nodeAt(doc, from)
+    for (let count = parts.length; count > 0 && isMap(node); count--) {
+      const key = parts.slice(0, count).join('.')
+      if (pairOf(node.items, key)) return walk([...from, key], parts.slice(count))
+    }
+    return [...from, ...parts]
+  }
+  return walk([], at.split('.'))
+}
+
 /** The key under which something stands, for mistakes in the key itself. */
 export const keyPlaceOf =
   (source: Source) =>

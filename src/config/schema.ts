@@ -7,20 +7,8 @@
  * words what a string must look like: it is the hint when the pattern does not match.
  */
 import { type Static, Type } from 'typebox'
-
-const oneOf = <const T extends readonly string[]>(values: T, options: { description: string; default?: T[number] }) =>
-  Type.Unsafe<T[number]>({ type: 'string', enum: values, ...options })
-
-/** An object in which every key is known. */
-const section = <P extends Parameters<typeof Type.Object>[0]>(properties: P, options: object = {}) =>
-  Type.Object(properties, { additionalProperties: false, ...options })
-
-const map = <T>(values: object, options: object) =>
-  Type.Unsafe<Record<string, T>>({ type: 'object', additionalProperties: values, ...options })
-
-const text = (options: object) => Type.String({ minLength: 1, ...options })
-const count = (options: object) => Type.Integer({ minimum: 0, ...options })
-const share = (options: object) => Type.Number({ minimum: 0, maximum: 1, ...options })
+import { type Figures, Verify } from './schema-verify.js'
+import { count, map, oneOf, section, text } from './schema-words.js'
 
 const Model = section(
   {
@@ -141,10 +129,10 @@ const Calibration = section(
       }),
     ),
     method: Type.Optional(
-      oneOf(['kl', 'max', 'percentile', 'mse'], {
+      oneOf(['kl', 'max', 'percentile', 'mse', 'best'], {
         default: 'kl',
         description:
-          'How a threshold is chosen from the values of a tensor. Vendor: run_calibration --cali_method (percentile: percentile9999).',
+          'How a threshold is chosen from the values of a tensor; best: of all methods, the one that the layers which read it suffer least from, on the pictures for tuning. Vendor: run_calibration --cali_method (percentile: percentile9999).',
       }),
     ),
     percentile: Type.Optional(
@@ -161,6 +149,20 @@ const Calibration = section(
         default: 5,
         description:
           'Pictures on which the thresholds are tuned layer by layer; 0: no tuning. Vendor: run_calibration --tune_num.',
+      }),
+    ),
+    equalize: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          'true: before calibration, even out the channels between consecutive convs; the float network computes the same. Left out where it gains nothing. Vendor: none.',
+      }),
+    ),
+    bias_correction: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          'true: correct the biases of 8-bit convs by their mean error on calibration pictures. Left out where it gains nothing. Vendor: none.',
       }),
     ),
     table: Type.Optional(
@@ -183,13 +185,47 @@ const Target = section(
   { description: 'What it is built for.' },
 )
 
+/** us and ms, or a multiple of the all-INT8 time. */
+const latency = '^[0-9]+(\\.[0-9]+)? ?(us|ms|x)$'
+
+const drop = (what: string) =>
+  Type.Optional(
+    Type.Unsafe<number | string>({
+      type: ['number', 'string'],
+      minimum: 0,
+      maximum: 1,
+      pattern: '^[0-9]+(\\.[0-9]+)?%$',
+      title: 'a share such as 0.5% or 0.005',
+      description: `How much lower ${what} may be than the float model's, on \`verify.validation\`. Vendor: none.`,
+      examples: ['0.5%'],
+    }),
+  )
+
 const Mix = section(
   {
     mode: Type.Optional(
-      oneOf(['F32', 'F16', 'BF16'], {
+      oneOf(['F32', 'F16', 'BF16', 'auto'], {
         default: 'F32',
-        description: 'What the layers that do not stay INT8 are computed in. Vendor: run_qtable --fp_type.',
+        description:
+          'What the layers that do not stay INT8 are computed in; auto: each in the one of the three that gains most for its time on the chip. Vendor: run_qtable --fp_type.',
       }),
+    ),
+    objective: Type.Optional(
+      oneOf(['detection', 'sqnr', 'cosine'], {
+        description:
+          'The loss that is made small. detection: distance of the boxes from those of the float model, 0 to 1, no labels needed; sqnr: -SQNR of the outputs in dB; cosine: 1 - cosine of the outputs. Default: detection with a `verify.detector`, else sqnr. Vendor: sqnr in run_qtable, later --loss_table.',
+      }),
+    ),
+    weights: Type.Optional(
+      map<number>(
+        { type: 'number', minimum: 0 },
+        {
+          minProperties: 1,
+          description:
+            'For sqnr and cosine: how much each output counts; those that are not named count 1. Default: the number of their elements. Vendor: none.',
+          examples: [{ transpose_output1: 4, transpose_output: 1 }],
+        },
+      ),
     ),
     input_num: Type.Optional(
       Type.Integer({
@@ -207,7 +243,7 @@ const Mix = section(
         title: 'a share such as 5% or 0.05',
         default: '5%',
         description:
-          'A layer, or a few neighbours together, are kept in float when that makes the loss better by this share of the all-INT8 loss, measured with what was chosen before. The loss is the distance of the boxes from the float model when there is a `verify.detector`, else -SQNR in dB over the outputs. Vendor: the 5% rule inside run_qtable.',
+          'A layer, or a few neighbours together, are kept in float when that makes the loss better by this share of the all-INT8 loss, measured with what was chosen before. Default: 5%, with `target` 1%. Vendor: the 5% rule inside run_qtable.',
         examples: ['5%', 0.05],
       }),
     ),
@@ -216,8 +252,56 @@ const Mix = section(
         minimum: 1,
         default: 5,
         description:
-          'At most so many layers, those that only move data included. Default 5, as the vendor: the ends of two heads, and one more. Vendor: run_qtable --max_float_layers.',
+          'At most so many layers, those that only move data included. Default: 5 (as the vendor: the ends of two heads, and one more); no limit where `max_latency` or `target` ends the search. Vendor: run_qtable --max_float_layers.',
         examples: [5],
+      }),
+    ),
+    max_latency: Type.Optional(
+      Type.String({
+        pattern: latency,
+        title: 'a time such as 80us or 0.08ms, or 1.3x of the INT8 time',
+        description: 'The estimated time of the model on the chip is at most this. Default: no limit. Vendor: none.',
+        examples: ['1.3x', '80us'],
+      }),
+    ),
+    target: Type.Optional(
+      section(
+        {
+          loss: Type.Optional(
+            Type.Number({
+              description:
+                'Of the objective: 0.05 for boxes, -30 for an SQNR of 30 dB. Vendor: --expected_cos of later run_qtables.',
+              examples: [0.05],
+            }),
+          ),
+          map50_drop: drop('mAP at IoU 0.5'),
+          map75_drop: drop('mAP at IoU 0.75'),
+          map_drop: drop('the mean of the mAP at IoU 0.5 ... 0.95'),
+        },
+        {
+          description:
+            'One figure that is good enough: it is found for INT8 and after every step, and the search ends where it holds. Vendor: none.',
+          examples: [{ map50_drop: '0.5%' }],
+        },
+      ),
+    ),
+    pick: Type.Optional(
+      Type.Unsafe<number | string>({
+        type: ['integer', 'string'],
+        minimum: 0,
+        pattern: `^best$|${latency}`,
+        title: 'best, a number of float layers, or a time such as 1.2x or 80us',
+        default: 'best',
+        description:
+          'Which point of the Pareto front is built: the one where the search ended, or the best with so many float layers or so much time. Vendor: none.',
+        examples: [3, '1.2x'],
+      }),
+    ),
+    order: Type.Optional(
+      oneOf(['best-first', 'historical'], {
+        default: 'best-first',
+        description:
+          'historical: the rule of the vendor tool before February 2023, which kept the layers that made the loss worst; for comparison with its results. Vendor: what run_qtable did.',
       }),
     ),
     table: Type.Optional(
@@ -254,129 +338,42 @@ const Variant = section(
   { description: 'One compiled model. Vendor: one run of model_deploy.', examples: [{ quantize: 'INT8' }] },
 )
 
-const Detector = section(
+const Store = section(
   {
-    kind: oneOf(['yolov3', 'yolov2', 'yolov5'], {
-      description:
-        'How boxes are read from the outputs (YOLO-Fastest is a yolov3). Vendor: which detect_* program is run.',
-    }),
-    anchors: Type.Array(Type.Array(Type.Number({ exclusiveMinimum: 0 }), { minItems: 2 }), {
-      minItems: 1,
-      description:
-        'For each output, in the order of `model.outputs`: width, height, width, height ... in pixels of the input (for yolov2 too: cells times stride). Vendor: fixed in the detect_* programs.',
-      examples: [
-        [
-          [81, 82, 135, 169, 344, 319],
-          [10, 14, 23, 27, 37, 58],
-        ],
-      ],
-    }),
-    classes: Type.Unsafe<string | string[]>({
-      type: ['string', 'array'],
-      minLength: 1,
-      minItems: 1,
-      items: { type: 'string', minLength: 1 },
-      description:
-        'coco (80 names), voc (20 names), a list of names, or a file with one name per line, in the order of the outputs. Vendor: fixed in the detect_* programs (coco).',
-      examples: ['coco', 'voc', 'classes.txt', ['person', 'car']],
-    }),
-    class_scores: Type.Optional(
-      oneOf(['sigmoid', 'softmax'], {
+    path: Type.Optional(
+      text({
+        default: '.quant/store',
         description:
-          'How the scores of the classes are read. Default: softmax for yolov2, else sigmoid. Vendor: fixed in the detect_* programs.',
+          'Folder of the store; several projects may share one. The environment variable QUANT_STORE stands above it. Vendor: none.',
+        examples: ['../store'],
       }),
     ),
-    score: Type.Optional(
-      share({
-        default: 0.5,
+    remote: Type.Optional(
+      Type.String({
+        pattern: '^https?://[^\\s/@?#]+(/[^\\s?#]*)?$',
+        title: 'an http or https address without user, ? and #',
         description:
-          'Boxes below it are not drawn, printed or compared with those of the float model. Vendor: detect_yolov3 --score_thres.',
+          'A server that speaks the HTTP cache protocol (/cas/, /ac/), as bazel-remote and nginx with WebDAV do. What the store lacks is asked for there. The environment variable QUANT_REMOTE stands above it; QUANT_REMOTE_TOKEN is sent as bearer token. Default: none. Vendor: none.',
+        examples: ['http://cache.example:8080'],
       }),
     ),
-    iou: Type.Optional(
-      share({
-        default: 0.5,
+    mode: Type.Optional(
+      oneOf(['read-only', 'read-write'], {
+        default: 'read-only',
+        description: 'read-write: what is built here is uploaded, too. Vendor: none.',
+      }),
+    ),
+    timeout: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 600,
+        default: 5,
         description:
-          'Of two boxes of a class that overlap more than this the weaker one goes. Vendor: detect_yolov3 --iou_thres.',
+          'Seconds that waiting for the remote may cost in one build, beyond what its bytes take at 1 MB/s; then the build goes on without it. Vendor: none.',
       }),
     ),
   },
-  { description: 'How detections are read from the outputs. Vendor: detect_yolov3, detect_yolov5.' },
-)
-
-const Validation = section(
-  {
-    images: text({
-      description: 'A folder of pictures that have labels. Vendor: none.',
-      examples: ['COCO2017'],
-    }),
-    labels: text({
-      description:
-        'A folder of YOLO label files (one txt per picture: `class cx cy w h`) or one COCO json file. Vendor: none.',
-      examples: ['COCO2017/labels', 'instances_val2017.json'],
-    }),
-    class_map: Type.Optional(
-      Type.Array(Type.Integer({ minimum: 0 }), {
-        minItems: 1,
-        uniqueItems: true,
-        description:
-          'For each class of the detector the number it has in the labels; labels of other classes do not count. Default: 0, 1, 2 ... Vendor: none.',
-        examples: [[4, 1, 14, 8, 39, 5, 2, 15, 56, 19, 60, 16, 17, 3, 0, 58, 18, 57, 6, 62]],
-      }),
-    ),
-  },
-  { description: 'Labelled pictures: gives mAP for the float model and for every variant.' },
-)
-
-const condition = (what: string) =>
-  Type.Optional(
-    Type.String({
-      pattern: '^(>=|<=|>|<)\\s*-?[0-9]+(\\.[0-9]+)?%?$',
-      title: 'a comparison in quotes such as ">= 0.8" or "<= 1%"',
-      description: `${what} Vendor: none.`,
-      examples: ['>= 0.8'],
-    }),
-  )
-
-/** The figures that `verify` finds for a variant. */
-const Figures = section(
-  {
-    map50: condition('mAP at IoU 0.5 on `validation`, 0 to 1.'),
-    map75: condition('mAP at IoU 0.75.'),
-    map: condition('Mean of the mAP at IoU 0.5, 0.55 ... 0.95.'),
-    map50_drop: condition('map50 of the float model minus map50 of the variant.'),
-    map75_drop: condition('The same for map75.'),
-    map_drop: condition('The same for map.'),
-    recall: condition('Share of the boxes of the float model that the variant finds too (same class, IoU 0.5).'),
-    missed: condition('Boxes of the float model that the variant does not find.'),
-    extra: condition('Boxes of the variant that the float model does not have.'),
-    score_difference: condition('Mean difference between the scores of matching boxes.'),
-    mean_iou: condition('Mean IoU of matching boxes.'),
-    sqnr: condition('Signal to quantization noise of the outputs against the float model, in dB, mean over pictures.'),
-  },
-  { examples: [{ map50_drop: '<= 0.01' }] },
-)
-
-const Verify = section(
-  {
-    detector: Type.Optional(Detector),
-    images: Type.Optional(
-      Type.Array(text({}), {
-        minItems: 1,
-        uniqueItems: true,
-        description: 'Pictures, or folders of pictures, to draw the boxes on. Vendor: detect_yolov3 --input.',
-        examples: [['COCO2017/000000124798.jpg']],
-      }),
-    ),
-    validation: Type.Optional(Validation),
-    require: Type.Optional(
-      map<Static<typeof Figures>>(Figures, {
-        description: 'Per variant, what must hold: otherwise the build fails. Vendor: none (nearest: --tolerance).',
-        examples: [{ mix: { map50_drop: '<= 0.01' } }],
-      }),
-    ),
-  },
-  { description: 'Judge every variant by what it detects, beside the float model.' },
+  { description: 'Where everything that was ever built is kept.' },
 )
 
 export const QuantYamlSchema = section(
@@ -394,6 +391,7 @@ export const QuantYamlSchema = section(
       }),
     ),
     verify: Type.Optional(Verify),
+    store: Type.Optional(Store),
     output: Type.Optional(
       text({ default: 'build', description: 'Folder for everything that is made. Vendor: -o, --mlir, --model.' }),
     ),

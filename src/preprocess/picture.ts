@@ -14,6 +14,9 @@ export interface Picture {
   readonly data: Uint8Array
 }
 
+/** 400 MB decoded: a few kilobytes of PNG can ask for any number. */
+const mostPixels = 2 ** 27
+
 /**
  * Decodes JPEG, PNG, WebP and BMP. As imread does, it turns the picture by its EXIF orientation and drops alpha and colour
  * profiles; gray and 16-bit pictures become 8-bit RGB. CMYK goes through a printing profile, where imread has a rougher rule.
@@ -24,7 +27,7 @@ export async function decodePicture(bytes: Uint8Array, file: string): Promise<Pi
   if (bytes.length === 0) throw badPicture(file, 'the file is empty')
   if (isBmp(bytes)) return decodeBmp(bytes, (what) => badPicture(file, what))
   try {
-    const { data, info } = await sharp(bytes, { failOn: 'truncated', ignoreIcc: true })
+    const { data, info } = await sharp(bytes, { failOn: 'truncated', ignoreIcc: true, limitInputPixels: mostPixels })
       .autoOrient()
       .removeAlpha()
       .toColourspace('srgb')

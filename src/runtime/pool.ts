@@ -1,6 +1,7 @@
 /**
  * Worker processes for heavy work: inference blocks its thread, and a thread cannot be ended inside it without taking the whole process
- * along. A process can: Ctrl-C kills the workers at once, and what they finished is in the memo.
+ * along. A process can: Ctrl-C kills the workers at once, and what they finished is in the memo. Idle ones keep what they have open for
+ * the next job, and live as long as the pool: while somebody watches, through many builds.
  *
  * Messages: {id, job, args} down; {id, progress}, {id, result} or {id, error} up. Tensors do not travel, paths do.
  */
@@ -22,6 +23,13 @@ export interface Pool<J extends Jobs> {
     args: Parameters<J[K]>[0],
     onProgress?: Progress,
   ): Promise<Awaited<ReturnType<J[K]>>>
+  /**
+   * The same workers, for jobs that end with the signal: waiting ones are rejected as interrupted, those that run have their worker
+   * killed. Idle workers stay.
+   */
+  until(signal: AbortSignal): Pool<J>
+  /** Starts all workers: the next job need not wait for one. */
+  warm(): void
   /** Ends all workers at once; running and waiting jobs are rejected as interrupted. */
   close(): void
 }
@@ -36,6 +44,7 @@ interface Task {
   readonly job: string
   readonly args: unknown
   readonly onProgress: Progress
+  readonly signal: AbortSignal | undefined
   readonly resolve: (result: unknown) => void
   readonly reject: (error: Error) => void
 }
@@ -66,11 +75,9 @@ export function openPool<J extends Jobs>(entry: URL, size: number): Pool<J> {
       const at = idle.indexOf(worker)
       if (at >= 0) idle.splice(at, 1)
       task?.reject(
-        closed
-          ? new QuantError('interrupted', 'interrupted')
-          : new QuantError('runtime', `the worker process died (${signal ?? `exit ${code}`}) during ${task.job}`, {
-              hint: signal === 'SIGKILL' ? 'perhaps memory ran out; try fewer jobs: --jobs 1' : undefined,
-            }),
+        new QuantError('runtime', `the worker process died (${signal ?? `exit ${code}`}) during ${task.job}`, {
+          hint: signal === 'SIGKILL' ? 'perhaps memory ran out; try fewer jobs: --jobs 1' : undefined,
+        }),
       )
       dispatch()
     })
@@ -100,18 +107,52 @@ export function openPool<J extends Jobs>(entry: URL, size: number): Pool<J> {
     }
   }
 
-  return {
-    size,
-    run: (job, args, onProgress = () => {}) =>
-      new Promise((resolve, reject) => {
-        if (closed) return reject(new QuantError('interrupted', 'interrupted'))
-        waiting.push({ id: nextId++, job, args, onProgress, resolve: resolve as (result: unknown) => void, reject })
-        dispatch()
-      }),
-    close() {
-      closed = true
-      for (const task of waiting.splice(0)) task.reject(new QuantError('interrupted', 'interrupted'))
-      for (const worker of [...busy.keys(), ...idle]) worker.kill('SIGKILL')
-    },
+  function end(these: (task: Task) => boolean): void {
+    for (const task of waiting.splice(0)) {
+      if (these(task)) task.reject(interrupted())
+      else waiting.push(task)
+    }
+    for (const [worker, task] of [...busy]) {
+      if (!these(task)) continue
+      busy.delete(worker)
+      task.reject(interrupted())
+      worker.kill('SIGKILL')
+    }
+    dispatch()
   }
+
+  function view(signal: AbortSignal | undefined): Pool<J> {
+    return {
+      size,
+      run: (job, args, onProgress = () => {}) =>
+        new Promise((resolve, reject) => {
+          if (closed || signal?.aborted) return reject(interrupted())
+          waiting.push({
+            id: nextId++,
+            job,
+            args,
+            onProgress,
+            signal,
+            resolve: resolve as (result: unknown) => void,
+            reject,
+          })
+          dispatch()
+        }),
+      until(other) {
+        other.addEventListener('abort', () => end((task) => task.signal === other), { once: true })
+        return view(other)
+      },
+      warm() {
+        while (!closed && idle.length + busy.size < size) idle.push(start())
+      },
+      close() {
+        closed = true
+        end(() => true)
+        for (const worker of idle) worker.kill('SIGKILL')
+      },
+    }
+  }
+  return view(undefined)
 }
+
+const interrupted = (): QuantError => new QuantError('interrupted', 'interrupted')

@@ -39,6 +39,17 @@ export function runs(graph: Graph): string[][] {
 }
 
 /**
+ * All candidates, and the first and the last half, quarter ... of them down to what `runs` tries: where float costs little, a choice
+ * that is right in the end is reached in one step.
+ */
+export function stretches(graph: Graph): string[][] {
+  const all = candidateLayers(graph)
+  const found = [all]
+  for (let count = all.length >> 1; count > longest; count >>= 1) found.push(all.slice(0, count), all.slice(-count))
+  return found
+}
+
+/**
  * The candidates among the layers, and all layers that move data between them or from them to an output of the network, in graph
  * order: those go float too, as otherwise values would be rounded to 8 bit on the way.
  */

@@ -45,7 +45,8 @@ export function sqnrLoss(reference: readonly Tensor[], quantized: readonly Tenso
 /** The loss of a variant: the mean over samples of `sqnrLoss`. */
 export const meanLoss = (losses: readonly number[]): number => losses.reduce((sum, one) => sum + one, 0) / losses.length
 
-function centredPower(values: Float32Array | Float64Array): number {
+/** Sum of squares without the mean. */
+export function centredPower(values: Float32Array | Float64Array): number {
   let sum = 0
   for (let i = 0; i < values.length; i++) sum += values[i]!
   const mean = sum / values.length

@@ -63,16 +63,30 @@ export function readQtable(text: string, file: string): ReadQtable {
   return { modes, places }
 }
 
-/** @throws QuantError 'input' for the first layer that the graph does not have, the others in `more`. */
-export function checkQtable(graph: Graph, { modes, places }: ReadQtable, file: string): void {
+/**
+ * @param fused asked for a name that no layer has: the layer that its node of the model is part of, if any
+ * @throws QuantError 'input' for the first layer that the graph does not have, the others in `more`.
+ */
+export function checkQtable(
+  graph: Graph,
+  { modes, places }: ReadQtable,
+  file: string,
+  fused: (layers: ReadonlySet<string>, name: string) => string | undefined = () => undefined,
+): void {
   const layers = new Set(graph.nodes.map((node) => node.name))
   const [first, ...more] = [...modes.keys()]
     .filter((layer) => !layers.has(layer))
     .map((layer) => {
+      const whole = fused(layers, layer)
       const [close] = nearestNames(layer, layers)
       return new QuantError('input', `the quantize table names a layer that the model has not: ${layer}`, {
         place: places.get(layer) ?? { file },
-        hint: close === undefined ? 'remove the line' : `did you mean ${JSON.stringify(close)}?`,
+        hint:
+          whole !== undefined
+            ? `that node of the model is part of the layer ${JSON.stringify(whole)}: write that`
+            : close === undefined
+              ? 'remove the line'
+              : `did you mean ${JSON.stringify(close)}?`,
       })
     })
   if (first) throw new QuantError(first.code, first.message, { place: first.place, hint: first.hint, more })

@@ -1,10 +1,11 @@
-/** Which layers to keep in float: a greedy search in which every step is measured on the whole set. */
+/** Which layers to keep in float: a greedy search in which every step is measured on the whole choice, and priced on the chip. */
+import { type Choice, choiceKey, type FloatMode, int8Only } from './choice.js'
 
-/** The network with a set of layers in float. Smaller is better for both. */
+/** The network with some layers in float. Smaller is better for both. */
 export interface Measured {
   /** -SQNR of the outputs, dB. */
   readonly sqnr: number
-  /** What the search makes small: the same, or the distance of the boxes from the float model's. */
+  /** What the search makes small. */
   readonly loss: number
 }
 
@@ -15,20 +16,42 @@ export interface Candidate {
   readonly gain: number
 }
 
-export interface Step extends Measured {
-  /** The whole set after the step. */
-  readonly layers: readonly string[]
+/** A choice of which all is known. */
+export interface Known extends Measured {
+  readonly choice: Choice
+  /** Estimated cycles of its program. */
+  readonly cycles: number
+}
+
+export interface Step extends Known {
+  /** In a mixed choice a layer that goes to another precision is dropped and added. */
   readonly added: readonly string[]
   readonly dropped: readonly string[]
   /** Of the loss, as a share of the all-INT8 loss. */
   readonly improvement: number
 }
 
+export interface Limits {
+  /** A share, not percent. */
+  readonly minImprovement: number
+  readonly maxLayers: number
+  /** Estimated cycles of the program. */
+  readonly maxCycles: number
+}
+
 /**
- * So many candidates are measured at each step: those that promise most per layer that they add. At most half of them share layers
+ * So many candidates are measured at each step: those that promise most for what they cost. At most half of them share layers
  * with what was chosen: what those promise is in part had already.
  */
 const tried = 12
+/** So many of them are tried in other precisions too, where there are several. */
+const varied = 3
+/** So many of the best are priced by their programs at a time, until one fits. */
+const priced = 2
+/** What a candidate costs at least, as a share of the all-INT8 time: else one that costs nothing would win whatever it gains. */
+const leastCost = 0.01
+/** So much more time, as a share of the all-INT8 time, is taken to be there to be spent where no limit says so. */
+const usualTime = 0.5
 
 /**
  * How much smaller the loss got, as a share of the all-INT8 loss: 0.05 says that a loss of -20 dB became -21, or a distance of
@@ -42,90 +65,165 @@ export function improvement(int8Loss: number, before: number, after: number): nu
 }
 
 /**
- * Starts with all INT8. Of the most promising candidates, each step adds the one that improves the loss most per added layer, if
- * that is at least `minImprovement` of the all-INT8 loss (and more than nothing), and if the SQNR is no worse: boxes of a few pictures
- * that come closer while the outputs go away are luck. When nothing more is found, layers without which the loss is no worse are
- * dropped, and the search goes on if there were any. So the result is never worse than all INT8, in loss and in SQNR; it is empty when
- * nothing pays. Of equals the smaller set wins, then the first.
+ * Starts with all INT8. Of the most promising candidates, each step adds the one that improves the loss most for what it costs, if
+ * that is at least `minImprovement` of the all-INT8 loss (and more than nothing), if it keeps to the limits, and if `guarded` the SQNR is
+ * no worse: boxes of a few pictures that come closer while the outputs go away are luck. When nothing more is found, layers without
+ * which the loss is no worse and the program no slower are dropped, and the search goes on if there were any. So the result is never worse
+ * than all INT8; it is empty when nothing pays. Of equals the smaller choice wins, then the first.
  * @param candidates in graph order
- * @param complete a set with what must go float along with it, in graph order
- * @param measure mean over samples, for each set
- * @param minImprovement a share, not percent
+ * @param modes that a layer may be float in; the first is tried first
+ * @param complete a choice with what must go float along with it, in graph order
+ * @param measure mean over samples, for each choice
+ * @param cheap cycles of a choice, roughly @param exact of its program
+ * @param enough asked for all INT8 and after every step: the search ends where it says so
+ * @returns the steps, and every choice that was priced by its program, all INT8 first
  */
 export async function selectLayers(search: {
   readonly candidates: readonly Candidate[]
   readonly int8: Measured
-  readonly complete: (layers: readonly string[]) => readonly string[]
-  readonly measure: (sets: readonly (readonly string[])[]) => Promise<readonly Measured[]>
-  readonly minImprovement: number
-  readonly maxLayers: number
-}): Promise<Step[]> {
-  const { candidates, int8, complete, measure, minImprovement, maxLayers } = search
+  readonly modes: readonly [FloatMode, ...FloatMode[]]
+  readonly complete: (choice: Choice) => Choice
+  readonly measure: (choices: readonly Choice[]) => Promise<readonly Measured[]>
+  readonly cheap: (choice: Choice) => number
+  readonly exact: (choices: readonly Choice[]) => Promise<readonly number[]>
+  readonly limits: Limits
+  readonly guarded: boolean
+  readonly enough?: (known: Known) => Promise<boolean>
+}): Promise<{ readonly steps: readonly Step[]; readonly known: readonly Known[] }> {
+  const { candidates, modes, complete, measure, cheap, exact, limits, guarded, enough } = search
+  const int8: Known = { ...search.int8, choice: int8Only, cycles: (await exact([int8Only]))[0]! }
+  const floor = leastCost * int8.cycles
   const steps: Step[] = []
-  const now = (): Measured & { readonly layers: readonly string[] } => steps.at(-1) ?? { ...int8, layers: [] }
+  const known = new Map<string, Known>([[choiceKey(int8Only), int8]])
+  const now = (): Known => steps.at(-1) ?? int8
+  const most = Number.isFinite(limits.maxCycles) ? limits.maxCycles : (1 + usualTime) * int8.cycles
+  const budget = Math.max(floor, most - int8.cycles)
+  /** What going from what is chosen to more costs: the share of the layers or of the time that may be spent, whichever is scarcer. */
+  const costOf = (after: Choice, cyclesBefore: number, cyclesAfter: number): number =>
+    Math.max((after.size - now().choice.size) / limits.maxLayers, Math.max(floor, cyclesAfter - cyclesBefore) / budget)
+
+  interface Better extends Measured {
+    readonly choice: Choice
+    readonly gained: number
+    /** Gained for what it costs, by the cheap price. */
+    readonly rate: number
+  }
+
+  const byRate = (a: Better, b: Better): number => (a.rate === b.rate ? a.choice.size - b.choice.size : b.rate - a.rate)
+
+  async function betterOf(choices: readonly Choice[]): Promise<Better[]> {
+    const before = now()
+    const measured = await measure(choices)
+    return choices
+      .map((choice, i) => {
+        const gained = improvement(int8.loss, before.loss, measured[i]!.loss)
+        return { choice, ...measured[i]!, gained, rate: gained / costOf(choice, cheap(before.choice), cheap(choice)) }
+      })
+      .filter(({ gained, sqnr }) => gained > 0 && gained >= limits.minImprovement && !(guarded && sqnr > before.sqnr))
+      .sort(byRate)
+  }
 
   async function add(): Promise<boolean> {
-    const { layers: set, loss, sqnr: before } = now()
+    const { choice } = now()
     const promising = candidates
       .map(({ layers, gain }) => {
-        const grown = complete([...set, ...layers])
-        const overlaps = layers.some((layer) => set.includes(layer))
-        return { layers: grown, overlaps, promise: gain / (grown.length - set.length) }
+        const grown = complete(new Map([...layers.map((layer) => [layer, modes[0]] as const), ...choice]))
+        const overlaps = layers.some((layer) => choice.has(layer))
+        return { choice: grown, overlaps, promise: gain / costOf(grown, cheap(choice), cheap(grown)) }
       })
-      .filter(({ layers }) => layers.length > set.length && layers.length <= maxLayers)
+      .filter(({ choice: grown }) => grown.size > choice.size && grown.size <= limits.maxLayers)
+      .filter(({ choice: grown }) => cheap(grown) <= Math.max(1.1 * limits.maxCycles, cheap(choice)))
       .sort((a, b) => b.promise - a.promise)
-    const setsOf = (some: typeof promising) => distinct(some.map(({ layers }) => layers))
-    const overlapping = setsOf(promising.filter(({ overlaps }) => overlaps)).slice(0, tried / 2)
-    const apart = setsOf(promising.filter(({ overlaps }) => !overlaps)).slice(0, tried - overlapping.length)
-    const sets = distinct([...overlapping, ...apart])
-    const measured = await measure(sets)
-    const better = sets
-      .map((layers, i) => {
-        const gained = improvement(int8.loss, loss, measured[i]!.loss)
-        return { layers, ...measured[i]!, gained, perLayer: gained / (layers.length - set.length) }
-      })
-      .filter(({ gained, sqnr }) => gained > 0 && gained >= minImprovement && sqnr <= before)
-      .sort((a, b) => (a.perLayer === b.perLayer ? a.layers.length - b.layers.length : b.perLayer - a.perLayer))
-    const best = better[0]
+    const choicesOf = (some: typeof promising) => distinct(some.map((one) => one.choice))
+    const overlapping = choicesOf(promising.filter(({ overlaps }) => overlaps)).slice(0, tried / 2)
+    const apart = choicesOf(promising.filter(({ overlaps }) => !overlaps)).slice(0, tried - overlapping.length)
+    const better = await betterOf(distinct([...overlapping, ...apart]))
+    if (modes.length > 1)
+      better.push(
+        ...(await betterOf(
+          better.slice(0, varied).flatMap((one) =>
+            modes.slice(1).map((mode) => {
+              const added = [...one.choice.keys()].filter((layer) => !choice.has(layer))
+              return complete(new Map([...added.map((layer) => [layer, mode] as const), ...choice]))
+            }),
+          ),
+        )),
+      )
+    const best = await cheapest(better.sort(byRate))
     if (best) take(best)
     return best !== undefined
+  }
+
+  /** Of the best by the cheap price, the best by the price of their programs. */
+  async function cheapest(better: readonly Better[]): Promise<Known | undefined> {
+    for (let at = 0; at < better.length; at += priced) {
+      const some = better.slice(at, at + priced)
+      const cycles = await exact(some.map(({ choice }) => choice))
+      const [best] = some
+        .map((one, i) => ({
+          ...one,
+          cycles: cycles[i]!,
+          rate: one.gained / costOf(one.choice, now().cycles, cycles[i]!),
+        }))
+        .map((one) => remember(one))
+        .filter((one) => one.cycles <= limits.maxCycles)
+        .sort(byRate)
+      if (best) return best
+    }
+    return undefined
   }
 
   async function drop(): Promise<boolean> {
-    const { layers: set, loss } = now()
-    const sets = distinct(set.map((layer) => complete(set.filter((other) => other !== layer)))).filter(
-      (layers) => layers.length > 0 && layers.length < set.length,
-    )
-    const measured = await measure(sets)
-    const best = sets
-      .map((layers, i) => ({ layers, ...measured[i]! }))
-      .filter((one) => one.loss <= loss && one.sqnr <= int8.sqnr)
-      .sort((a, b) => (a.loss === b.loss ? a.layers.length - b.layers.length : a.loss - b.loss))[0]
-    if (best) take(best)
-    return best !== undefined
+    const { choice, loss, cycles } = now()
+    const choices = distinct(
+      [...choice.keys()].map((layer) => complete(new Map([...choice].filter(([other]) => other !== layer)))),
+    ).filter((smaller) => smaller.size > 0 && smaller.size < choice.size)
+    const measured = await measure(choices)
+    const [best] = choices
+      .map((smaller, i) => ({ choice: smaller, ...measured[i]! }))
+      .filter((one) => one.loss <= loss && !(guarded && one.sqnr > int8.sqnr) && cheap(one.choice) <= cheap(choice))
+      .sort((a, b) => (a.loss === b.loss ? a.choice.size - b.choice.size : a.loss - b.loss))
+    if (!best) return false
+    const without = remember({ ...best, cycles: (await exact([best.choice]))[0]! })
+    if (without.cycles > cycles) return false
+    take(without)
+    return true
   }
 
-  function take({ layers, loss, sqnr }: Measured & { readonly layers: readonly string[] }): void {
+  function remember<T extends Known>(one: T): T {
+    const { choice, loss, sqnr, cycles } = one
+    known.set(choiceKey(choice), { choice, loss, sqnr, cycles })
+    return one
+  }
+
+  function take({ choice, loss, sqnr, cycles }: Known): void {
     const before = now()
+    const differs = (a: Choice, b: Choice): string[] =>
+      [...a].flatMap(([layer, mode]) => (b.get(layer) === mode ? [] : [layer]))
     steps.push({
-      layers,
-      added: layers.filter((layer) => !before.layers.includes(layer)),
-      dropped: before.layers.filter((layer) => !layers.includes(layer)),
+      choice,
       loss,
       sqnr,
+      cycles,
+      added: differs(choice, before.choice),
+      dropped: differs(before.choice, choice),
       improvement: improvement(int8.loss, before.loss, loss),
     })
   }
 
-  // Ends: what is added makes the loss smaller, what is dropped makes the set smaller and the loss no larger.
-  for (;;) {
-    while (await add());
+  const ends = async (): Promise<boolean> => (await enough?.(now())) === true
+  // Ends: what is added makes the loss smaller, what is dropped makes the choice smaller and the loss no larger.
+  let end = await ends()
+  while (!end) {
+    while (!end && (await add())) end = await ends()
     let dropped = false
-    while (now().layers.length > 1 && (await drop())) dropped = true
-    if (!dropped) return steps
+    while (!end && now().choice.size > 1 && (await drop())) dropped = true
+    if (!dropped) break
+    end = await ends()
   }
+  return { steps, known: [...known.values()] }
 }
 
-function distinct(sets: readonly (readonly string[])[]): (readonly string[])[] {
-  return [...new Map(sets.map((set) => [JSON.stringify(set), set])).values()]
-}
+const distinct = (choices: readonly Choice[]): Choice[] => [
+  ...new Map(choices.map((choice) => [choiceKey(choice), choice])).values(),
+]

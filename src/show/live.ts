@@ -4,7 +4,7 @@
  *     ✓ import  0.4 s  24 layers
  *     1 up to date
  *     ● calibrate  ━━━━━━━━━━────────── 45/100 pictures, 40 reused, 12 s left
- *     3 to go
+ *     3 to go, about 40 s left
  *
  * Events only change the state; a timer draws it ten times a second, so a thousand events a second cost nothing.
  */
@@ -14,14 +14,19 @@ import type { Emit, Event, Warning } from '../events.js'
 import { paint, printable, type Terminal } from './color.js'
 import { formatError } from './error.js'
 import { reasonsText } from './reason.js'
-import { byteSize, duration, noteText, summary } from './words.js'
+import { byteSize, duration, noteText, remoteText, summary } from './words.js'
 
 type Progress = Extract<Event, { type: 'progress' }>
 
 interface Running {
   readonly started: number
+  /** What it took last time. */
+  readonly lastMs: number | undefined
   readonly because: string
   progress?: Progress
+  /** When what it counts now began, and how much of it was computed by then: some stages count pictures first and layers later. */
+  since: number
+  before: number
 }
 
 export interface LiveReporter extends Emit {
@@ -39,7 +44,8 @@ export function liveReporter(stream: Terminal, { color = true }: { color?: boole
   const running = new Map<string, Running>()
   let finished: string[] = []
   let fresh = 0
-  let waiting = new Set<string>()
+  /** Stages that have not begun, and what they took last time. */
+  let waiting = new Map<string, number | undefined>()
   let timer: NodeJS.Timeout | undefined
 
   const restoreCursor = () => void stream.write(showCursor)
@@ -70,21 +76,36 @@ export function liveReporter(stream: Terminal, { color = true }: { color?: boole
     const block = [
       ...(fresh > 0 ? [colors.dim(`${fresh} up to date`)] : []),
       ...[...running].map(([stage, state]) => runningLine(stage, state)),
-      ...(waiting.size > 0 ? [colors.dim(`${waiting.size} to go`)] : []),
+      ...(waiting.size > 0 ? [colors.dim(`${waiting.size} to go${leftText()}`.slice(0, width() - 1))] : []),
     ]
     if (block.length > 0) log(block.join('\n'))
     else log.clear()
   }
 
-  function runningLine(stage: string, { started, because, progress }: Running): string {
+  /** By the last runs of what waits, some of which may turn out to be up to date. Nothing where one never ran. */
+  function leftText(): string {
+    const waits = [...waiting.values()]
+    const runs = [...running.values()].map((state) => {
+      const { started, lastMs } = state
+      return leftMs(state) ?? (lastMs === undefined ? undefined : Math.max(0, lastMs - (performance.now() - started)))
+    })
+    const all = [...waits, ...runs]
+    if (!all.every((ms) => ms !== undefined)) return ''
+    return `, about ${wholeSeconds(all.reduce((sum, ms) => sum + ms, 0))} left`
+  }
+
+  function runningLine(name: string, state: Running): string {
+    const { started, lastMs, because, progress } = state
     const elapsed = performance.now() - started
+    const stage = name.slice(0, Math.max(1, width() - 3))
     const head = `${colors.cyan('●')} ${stage}`
     const room = Math.max(0, width() - stage.length - 5)
     if (!progress) {
-      const facts = [...(elapsed >= 1000 ? [duration(elapsed)] : []), because].filter((part) => part !== '').join('  ')
+      const time = `${duration(elapsed)}${lastMs !== undefined && lastMs > elapsed ? ` of about ${duration(lastMs)}` : ''}`
+      const facts = [...(elapsed >= 1000 ? [time] : []), because].filter((part) => part !== '').join('  ')
       return facts === '' ? head : `${head}  ${colors.dim(printable(facts).slice(0, room))}`
     }
-    const counts = countsText(progress, elapsed)
+    const counts = countsText(progress, leftMs(state))
     const bar = Math.min(20, room - counts.length - 1)
     if (bar < 5) return `${head}  ${counts.slice(0, room)}`
     const full = Math.round(bar * Math.min(1, progress.of > 0 ? progress.done / progress.of : 0))
@@ -106,7 +127,7 @@ export function liveReporter(stream: Terminal, { color = true }: { color?: boole
     begin()
     switch (event.type) {
       case 'planned':
-        waiting = new Set(event.stages.map(({ name }) => name))
+        waiting = new Map(event.stages.map(({ name, lastMs }) => [name, lastMs]))
         break
       case 'fresh':
         fresh++
@@ -114,16 +135,26 @@ export function liveReporter(stream: Terminal, { color = true }: { color?: boole
         warn(event.stage, event.warnings)
         break
       case 'restored':
-        tell(colors.green('↺'), event.stage, `restored, ${byteSize(event.bytes)}`, reasonsText(event.because))
+        tell(
+          colors.green('↺'),
+          event.stage,
+          `restored${event.remote ? ' from the remote' : ''}, ${byteSize(event.bytes)}`,
+          reasonsText(event.because),
+        )
         warn(event.stage, event.warnings)
         break
       case 'started':
+        running.set(event.stage, beginning(reasonsText(event.because), waiting.get(event.stage)))
         waiting.delete(event.stage)
-        running.set(event.stage, { started: performance.now(), because: reasonsText(event.because) })
         break
       case 'progress': {
         const state = running.get(event.stage)
-        if (state) state.progress = event
+        if (!state) break
+        if (state.progress && state.progress.unit !== event.unit) {
+          state.since = performance.now()
+          state.before = event.done - event.reused
+        }
+        state.progress = event
         break
       }
       case 'warned':
@@ -132,12 +163,24 @@ export function liveReporter(stream: Terminal, { color = true }: { color?: boole
       case 'finished':
         tell(colors.green('✓'), event.stage, duration(event.ms), noteText(event))
         break
+      case 'repeating':
+        running.set(event.stage, beginning('a second time', undefined))
+        break
+      case 'repeated':
+        tell(colors.green('='), event.stage, duration(event.ms), 'the same bytes')
+        break
       case 'failed':
         tell(colors.red('✗'), event.stage, 'failed')
         finished.push(formatError(reviveError(event.error), { color }))
         break
       case 'blocked':
         tell(colors.yellow('-'), event.stage, `not run, because ${event.by} failed`)
+        break
+      case 'remote-trouble':
+        finished.push(`${colors.yellow('!')} ${printable(remoteText(event))}`)
+        break
+      case 'remote':
+        finished.push(colors.dim(printable(remoteText(event))))
         break
       case 'done':
         finished.push(event.failed > 0 ? colors.red(summary(event)) : colors.bold(summary(event)))
@@ -153,16 +196,28 @@ export function liveReporter(stream: Terminal, { color = true }: { color?: boole
   return Object.assign(emit, { stop })
 }
 
-/** Only pieces that were really computed tell how long the others take. */
-function countsText({ done, of, reused, unit }: Progress, elapsed: number): string {
-  const computed = done - reused
-  const left = computed > 0 && elapsed > 1000 && done < of ? (elapsed / computed) * (of - done) : undefined
+function beginning(because: string, lastMs: number | undefined): Running {
+  const started = performance.now()
+  return { started, lastMs, because, since: started, before: 0 }
+}
+
+/** Only pieces that were really computed tell how long the others take, and not the very first. */
+function leftMs({ progress, since, before }: Running): number | undefined {
+  if (!progress) return undefined
+  const { done, of, reused } = progress
+  const computed = done - reused - before
+  const elapsed = performance.now() - since
+  return computed > 0 && elapsed > 1000 && done < of ? (elapsed / computed) * (of - done) : undefined
+}
+
+const wholeSeconds = (ms: number): string =>
+  ms < 1000 ? '<1 s' : duration(Math.round(ms / 1000) * 1000).replace('.0', '')
+
+function countsText({ done, of, reused, unit }: Progress, left: number | undefined): string {
   return [
     `${done}/${of} ${unit}`,
     ...(reused > 0 ? [`${reused} reused`] : []),
-    ...(left === undefined
-      ? []
-      : [`${left < 1000 ? '<1 s' : duration(Math.round(left / 1000) * 1000).replace('.0', '')} left`]),
+    ...(left === undefined ? [] : [`${wholeSeconds(left)} left`]),
   ].join(', ')
 }
 

@@ -4,7 +4,7 @@ import type { Emit, Event, Warning } from '../events.js'
 import { paint, printable } from './color.js'
 import { formatError } from './error.js'
 import { reasonsText } from './reason.js'
-import { byteSize, duration, noteText, summary } from './words.js'
+import { byteSize, duration, noteText, remoteText, summary } from './words.js'
 
 /**
  * A line per event; of progress only each further quarter.
@@ -26,7 +26,10 @@ export function plainReporter(write: (text: string) => void, { color = false }: 
         say(event.stage, 'up to date')
         return warn(event.stage, event.warnings)
       case 'restored':
-        say(event.stage, because(`restored from the store, ${byteSize(event.bytes)}`, event))
+        say(
+          event.stage,
+          because(`restored from the ${event.remote ? 'remote store' : 'store'}, ${byteSize(event.bytes)}`, event),
+        )
         return warn(event.stage, event.warnings)
       case 'started':
         quarters.delete(event.stage)
@@ -44,12 +47,21 @@ export function plainReporter(write: (text: string) => void, { color = false }: 
         const note = noteText(event)
         return say(event.stage, `done in ${duration(event.ms)}${note === '' ? '' : `: ${note}`}`)
       }
+      case 'repeating':
+        quarters.delete(event.stage)
+        return say(event.stage, 'runs a second time')
+      case 'repeated':
+        return say(event.stage, `the same bytes, in ${duration(event.ms)}`)
       case 'failed':
         return write(
           `${colors.bold(event.stage)}: ${colors.red('failed')}\n${formatError(reviveError(event.error), { color })}\n`,
         )
       case 'blocked':
         return say(event.stage, `not run, because ${event.by} failed`)
+      case 'remote-trouble':
+        return write(`${colors.yellow('warning:')} ${printable(remoteText(event))}\n`)
+      case 'remote':
+        return write(`${printable(remoteText(event))}\n`)
       case 'done':
         return write(`${event.failed > 0 ? colors.red(summary(event)) : summary(event)}\n`)
       default:

@@ -12,11 +12,14 @@ export interface VariantCost {
   readonly ms: number
 }
 
+type Column = [title: string, cell: (figures: Figures, name: string) => string]
+
 export function summaryText(verification: Verification, costs: Readonly<Record<string, VariantCost>>): string {
-  const { variants, labelled, score, pictures } = verification
+  const { variants, labelled, score, top, pictures } = verification
   const names = Object.keys(variants)
-  const columns: [string, (figures: Figures, name: string) => string][] = [
-    ...(labelled > 0
+  const columns: Column[] = [
+    ...(top === undefined ? [] : nameColumns(top, labelled > 0, names[0]!)),
+    ...(labelled > 0 && top === undefined
       ? ([
           ['mAP@0.5', ({ map50 }) => fixed(map50, 4)],
           ['mAP@0.5:0.95', ({ map }) => fixed(map, 4)],
@@ -43,10 +46,23 @@ export function summaryText(verification: Verification, costs: Readonly<Record<s
     ...names.map((name) => [name, ...columns.map(([, cell]) => cell(variants[name]!, name))]),
   ]
   const parts = [table(rows, { align: `l${'r'.repeat(columns.length)}` })]
-  if (score !== null)
+  if (score !== null || top !== undefined)
     for (const [picture, seen] of Object.entries(pictures))
       parts.push(`${picture}\n${table(names.map((name) => [`  ${name}`, seenText(seen[name]!)]))}`)
   return `\n${parts.join('\n\n')}\n`
+}
+
+/** Of a classifier: accuracy where there are labels, and how often the best class is the float model's, or that among the best. */
+function nameColumns(top: number, labelled: boolean, float: string): Column[] {
+  const share = (title: string, figure: 'top1' | 'topk' | 'top1_agreement' | 'topk_agreement'): Column => [
+    title,
+    (figures, name) => (figure.endsWith('agreement') && name === float ? '-' : fixed(figures[figure], 4)),
+  ]
+  const both = (one: Column, other: Column): Column[] => (top === 1 ? [one] : [one, other])
+  return [
+    ...(labelled ? both(share('top-1', 'top1'), share(`top-${top}`, 'topk')) : []),
+    ...both(share('same top-1', 'top1_agreement'), share(`in top-${top}`, 'topk_agreement')),
+  ]
 }
 
 /** More than a line or two tell nothing; all of them are in verify.json. */

@@ -27,17 +27,39 @@ export function byteSize(bytes: number): string {
 export const noteText = ({ note, sameAsBefore }: Extract<Event, { type: 'finished' }>): string =>
   [note, ...(sameAsBefore ? ['same as before'] : [])].filter((part) => part !== '').join(', ')
 
+/** `remote store http://cache:8080: 3 restored (1.2 MB), 2 uploaded (3.4 MB)`, or what is wrong with it. */
+export function remoteText(event: Extract<Event, { type: 'remote' | 'remote-trouble' }>): string {
+  const name = `remote store ${event.url}`
+  if (event.type === 'remote-trouble') return `${name}: ${event.trouble}`
+  const { restored, restoredBytes, uploaded, uploadedBytes } = event
+  const parts = [
+    `${restored} restored${restored > 0 ? ` (${byteSize(restoredBytes)})` : ''}`,
+    ...(uploaded > 0 ? [`${uploaded} uploaded (${byteSize(uploadedBytes)})`] : []),
+  ]
+  return `${name}: ${parts.join(', ')}`
+}
+
 /** The last line of a build. */
-export function summary({ ran, fresh, restored, failed, blocked, ms }: Extract<Event, { type: 'done' }>): string {
+export function summary({
+  ran,
+  fresh,
+  restored,
+  failed,
+  blocked,
+  repeated,
+  ms,
+}: Extract<Event, { type: 'done' }>): string {
   const parts = [
     [failed, 'failed'],
     [blocked, 'not run'],
     [ran, 'ran'],
     [restored, 'restored'],
     [fresh, 'up to date'],
+    [repeated ?? 0, 'the same twice'],
   ] as const
   const counts = parts.filter(([count]) => count > 0).map(([count, word]) => `${count} ${word}`)
   if (failed > 0) return `failed after ${duration(ms)}: ${counts.join(', ')}`
-  if (ran + restored + blocked === 0) return `nothing to do: ${fresh} up to date (${duration(ms)})`
+  if (ran + restored + blocked === 0 && repeated === undefined)
+    return `nothing to do: ${fresh} up to date (${duration(ms)})`
   return `done in ${duration(ms)}: ${counts.join(', ')}`
 }

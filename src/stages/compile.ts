@@ -1,7 +1,11 @@
+import { resolve } from 'node:path'
 import type { Variant } from '../config/config.js'
 import type { Stage } from '../engine/stage.js'
 import { graphFiles } from './calibrate.js'
 import type { Recipe } from './context.js'
+
+/** Raise it when the compiled model changes; prices of a search do with it. */
+export const compileIdentity = 'compile 5'
 
 /** The table that lowering reads: our own, or one that the user gives. */
 export function tableOf({ config, artifacts }: Recipe): {
@@ -12,6 +16,11 @@ export function tableOf({ config, artifacts }: Recipe): {
   const given = config.calibration?.table
   return given === undefined ? { need: artifacts.table, name: artifacts.table } : { file: given, name: given }
 }
+
+const modelFile = ({ config, root, artifacts }: Recipe): string =>
+  config.model.source.kind === 'file'
+    ? resolve(root, config.model.source.path)
+    : resolve(root, config.output, artifacts.model)
 
 /** Graph, thresholds and precisions -> the quantized graph of a variant, and its .bmodel. */
 export function compileStage(recipe: Recipe, variant: Variant): Stage {
@@ -30,7 +39,7 @@ export function compileStage(recipe: Recipe, variant: Variant): Stage {
       [`variants.${variant.name}.quant_input`]: variant.quantInput,
       [`variants.${variant.name}.quant_output`]: variant.quantOutput,
     },
-    identity: 'compile 4',
+    identity: compileIdentity,
     files: given.filter((file) => file !== undefined),
     needs: [artifacts.mlir, artifacts.weights, ...made.filter((file) => file !== undefined)],
     outputs: [files.mlir, files.weights, files.bmodel, files.estimate],
@@ -40,6 +49,7 @@ export function compileStage(recipe: Recipe, variant: Variant): Stage {
         table: table && context.path(table.name),
         quantize: variant.quantize,
         qtable: qtable === undefined ? undefined : context.path(qtable),
+        model: modelFile(recipe),
         mlir: context.target(files.mlir),
         weights: context.target(files.weights),
         weightFile: files.weights,

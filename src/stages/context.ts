@@ -21,9 +21,15 @@ export interface Recipe {
 export interface Artifacts {
   /** A downloaded model. */
   readonly model: string
+  /** What import makes. */
+  readonly imported: { readonly mlir: string; readonly weights: string }
+  /** What everything behind it reads: the same, or the equalised graph. */
   readonly mlir: string
   readonly weights: string
   readonly table: string
+  /** How the table came about, and which pictures weigh in it. */
+  readonly calibration: string
+  readonly equalization: string
   readonly verify: string
   readonly variant: (variant: Variant) => VariantArtifacts
   readonly detections: (variant: string) => string
@@ -47,11 +53,16 @@ export function artifactsOf(config: Config): Artifacts {
   const { name } = config.model
   // One searched variant: the vendor's names. Several: the variant's name in between.
   const searched = config.variants.filter(({ mix }) => mix?.kind === 'search').length
+  const imported = { mlir: `${name}.mlir`, weights: `${name}_top_f32_all_weight.npz` }
   return {
     model: `${name}.onnx`,
-    mlir: `${name}.mlir`,
-    weights: `${name}_top_f32_all_weight.npz`,
+    imported,
+    ...(config.calibration?.equalize
+      ? { mlir: `${name}_equalized.mlir`, weights: `${name}_equalized_top_f32_all_weight.npz` }
+      : imported),
     table: `${name}_cali_table`,
+    calibration: `${name}_calibration.json`,
+    equalization: `${name}_equalization.json`,
     verify: 'verify.json',
     variant(variant) {
       const prefix = `${name}_${variant.name}`

@@ -1,19 +1,27 @@
 /** Data sets: a folder of samples, or a list file with one sample per line. Always in sorted order, so that "the first ten" are the same everywhere. */
-import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { dirname, isAbsolute, join, resolve, sep } from 'node:path'
 import * as disk from '../disk.js'
 import { type Place, QuantError } from '../errors.js'
 import { isSampleFile } from '../preprocess/sample-file.js'
 import type { Recipe } from './context.js'
 
-type DatasetReader = Pick<Recipe, 'root' | 'look'>
+type DatasetReader = Pick<Recipe, 'root' | 'look' | 'config'>
 
 /**
- * The files of a data set, relative to the root.
+ * The files of a data set, relative to the root. Where the output folder lies in it, the pictures that quant draws there are no samples.
  * @throws QuantError 'config' at `place` when there is none.
  */
-export function filesOfDataset({ root, look }: DatasetReader, dataset: string, what: string, place: Place): string[] {
-  const at = disk.stat(resolve(root, dataset))
-  look(resolve(root, dataset))
+export function filesOfDataset(
+  { root, look, config }: DatasetReader,
+  dataset: string,
+  what: string,
+  place: Place,
+): string[] {
+  const folder = resolve(root, dataset)
+  const output = resolve(root, config.output)
+  const isOurs = (path: string): boolean => output.startsWith(folder + sep) && `${path}${sep}`.startsWith(output + sep)
+  const at = disk.stat(folder)
+  look(folder)
   if (!at)
     throw new QuantError('config', `${what} ${dataset} does not exist`, {
       place,
@@ -21,8 +29,10 @@ export function filesOfDataset({ root, look }: DatasetReader, dataset: string, w
     })
   const files = at.directory
     ? disk
-        .listDeep(resolve(root, dataset), look)
-        .filter(isSampleFile)
+        .listDeep(folder, (path) => {
+          if (!isOurs(path)) look(path)
+        })
+        .filter((file) => isSampleFile(file) && !isOurs(join(folder, file)))
         .map((file) => join(dataset, file))
     : isSampleFile(dataset)
       ? [dataset]

@@ -25,10 +25,10 @@ export function importStage(recipe: Recipe): Stage {
         pad_type: config.preprocess.padType,
       },
     },
-    identity: 'import 1',
+    identity: 'import 2',
     files: source.kind === 'file' ? [model] : [],
     needs: source.kind === 'file' ? [] : [model],
-    outputs: [artifacts.mlir, artifacts.weights],
+    outputs: [artifacts.imported.mlir, artifacts.imported.weights],
     async run(context) {
       const path = context.path(model)
       await checkNames(recipe, path, model)
@@ -39,9 +39,9 @@ export function importStage(recipe: Recipe): Stage {
         inputs: Object.fromEntries(inputs.map((input) => [input.name, [...input.shape]])),
         outputs,
         preprocess: config.preprocess,
-        mlir: context.target(artifacts.mlir),
-        weights: context.target(artifacts.weights),
-        weightFile: artifacts.weights,
+        mlir: context.target(artifacts.imported.mlir),
+        weights: context.target(artifacts.imported.weights),
+        weightFile: artifacts.imported.weights,
       })
       return { note: `${layers} layers, ${(weights / 1e6).toFixed(2)} M weights` }
     },

@@ -1,28 +1,36 @@
 /** What stages keep in the memo, as bytes. Workers write these, the main process reads them. */
+import type { Ranked } from '../detect/classification.js'
 import type { Box } from '../detect/types.js'
+import type { SampleLoss } from '../search/objective.js'
+import type { Price } from '../search/price.js'
 
-/** One picture with a set of layers in float. */
-export interface Loss {
-  /** -SQNR of the outputs, dB. */
-  readonly sqnr: number
-  /** Distance of the boxes from the float model's; undefined without a detector. */
-  readonly boxes: number | undefined
-}
-
-/** Two little-endian doubles; NaN for no boxes. */
-export function encodeLoss({ sqnr, boxes = NaN }: Loss): Uint8Array {
-  const piece = new Uint8Array(16)
+/** Little-endian doubles: SQNR, boxes (NaN for none), then SQNR and cosine of each output. */
+export function encodeLoss({ sqnr, boxes = NaN, outputs }: SampleLoss): Uint8Array {
+  const numbers = [sqnr, boxes, ...outputs.flatMap((output) => [output.sqnr, output.cosine])]
+  const piece = new Uint8Array(8 * numbers.length)
   const view = new DataView(piece.buffer)
-  view.setFloat64(0, sqnr, true)
-  view.setFloat64(8, boxes, true)
+  for (const [i, value] of numbers.entries()) view.setFloat64(8 * i, value, true)
   return piece
 }
 
-export function decodeLoss(piece: Uint8Array): Loss {
-  const view = new DataView(piece.buffer, piece.byteOffset, 16)
-  const boxes = view.getFloat64(8, true)
-  return { sqnr: view.getFloat64(0, true), boxes: Number.isNaN(boxes) ? undefined : boxes }
+export function decodeLoss(piece: Uint8Array): SampleLoss {
+  const view = new DataView(piece.buffer, piece.byteOffset, piece.byteLength)
+  const number = (i: number): number => view.getFloat64(8 * i, true)
+  const boxes = number(1)
+  return {
+    sqnr: number(0),
+    boxes: Number.isNaN(boxes) ? undefined : boxes,
+    outputs: Array.from({ length: piece.byteLength / 16 - 1 }, (_, i) => ({
+      sqnr: number(2 * i + 2),
+      cosine: number(2 * i + 3),
+    })),
+  }
 }
+
+/** JSON. */
+export const encodePrice = (price: Price): Uint8Array => new TextEncoder().encode(JSON.stringify(price))
+
+export const decodePrice = (piece: Uint8Array): Price => JSON.parse(new TextDecoder().decode(piece)) as Price
 
 /** What a variant finds on one picture. */
 export interface Finding {
@@ -31,6 +39,8 @@ export interface Finding {
   readonly height: number
   /** Down to the least score that mAP looks at, best first. */
   readonly boxes: readonly Box[]
+  /** Of a classifier, best first. */
+  readonly ranking?: readonly Ranked[]
   /** Outputs against the float model's, dB; null where they are equal or for the float model itself. */
   readonly sqnr: number | null
 }

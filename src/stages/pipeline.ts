@@ -1,7 +1,7 @@
 /**
  * Config -> the stages of a build, in topological order:
  *
- *   (fetch) -> import -> calibrate -> compile:VARIANT ------------------------> detect:VARIANT -> verify -> require
+ *   (fetch) -> import -> (equalize) -> calibrate -> compile:VARIANT ------------------------> detect:VARIANT -> verify -> require
  *                          \-> losses:VARIANT -> select:VARIANT -> compile:VARIANT /
  *
  * Everything in quant.yaml that the disk can contradict is found here, before any work starts.
@@ -9,17 +9,19 @@
 import { resolve } from 'node:path'
 import type { Config } from '../config/config.js'
 import * as disk from '../disk.js'
-import type { Project, Stage } from '../engine/stage.js'
+import { type Project, type Stage, stateFolder } from '../engine/stage.js'
 import { type Place, QuantError } from '../errors.js'
 import type { Pool } from '../runtime/pool.js'
 import { calibrateStage } from './calibrate.js'
 import { compileStage } from './compile.js'
 import { artifactsOf, type Recipe } from './context.js'
 import { detectStage, verifyPictures } from './detect.js'
+import { equalizeStage } from './equalize.js'
 import { fetchStage } from './fetch.js'
 import { checkModelFile, importStage } from './import.js'
 import type { jobs } from './jobs/index.js'
 import { lossesStage, type Search, selectStage } from './search.js'
+import { storePlaces } from './store.js'
 import { gateStage, verifyStage } from './verify.js'
 
 export interface PipelineInput {
@@ -30,6 +32,8 @@ export interface PipelineInput {
   readonly root: string
   readonly places: (path: readonly (string | number)[]) => Place
   readonly pool: Pool<typeof jobs>
+  /** QUANT_STORE, QUANT_REMOTE and QUANT_REMOTE_TOKEN stand above quant.yaml. Default: none set. */
+  readonly env?: Readonly<Record<string, string | undefined>>
 }
 
 /** @throws QuantError 'config' with a place in quant.yaml. */
@@ -41,8 +45,11 @@ export function pipeline(input: PipelineInput): Project {
   checkTables(recipe)
   const stages: (Stage | undefined)[] = [fetchStage(recipe), importStage(recipe)]
   const { calibration } = config
-  if (calibration?.dataset !== undefined && calibration.table === undefined)
-    stages.push(calibrateStage(recipe, { ...calibration, dataset: calibration.dataset }))
+  if (calibration?.dataset !== undefined && calibration.table === undefined) {
+    const given = { ...calibration, dataset: calibration.dataset }
+    if (calibration.equalize) stages.push(equalizeStage(recipe, given))
+    stages.push(calibrateStage(recipe, given))
+  }
   for (const variant of config.variants) {
     if (variant.mix?.kind === 'search') {
       const search: Search = variant.mix
@@ -59,8 +66,8 @@ export function pipeline(input: PipelineInput): Project {
   return {
     root,
     output: resolve(root, config.output),
-    state: resolve(root, '.quant'),
-    store: resolve(root, '.quant/store'),
+    state: stateFolder(root),
+    ...storePlaces(config.store, root, input.env ?? {}),
     stages: stages.filter((stage) => stage !== undefined),
     description: [...description],
   }

@@ -1,47 +1,62 @@
-import type { Mix, Variant } from '../config/config.js'
+import type { Latency, Variant } from '../config/config.js'
 import * as disk from '../disk.js'
-import { memoKey } from '../engine/memo.js'
+import type { Json } from '../engine/reason.js'
 import type { Stage, StageContext } from '../engine/stage.js'
-import { runtimeIdentity } from '../runtime/identity.js'
-import { candidateLayers, runs, withMoves } from '../search/candidates.js'
+import type { Graph } from '../ir/graph.js'
+import { candidateLayers, runs, stretches, withMoves } from '../search/candidates.js'
+import { type Choice, choiceKey, complete, type FloatMode, int8Only } from '../search/choice.js'
+import { bestOf, paretoFront } from '../search/front.js'
 import type { SearchHeader } from '../search/header.js'
-import { meanLoss } from '../search/loss.js'
-import { readLossTable, writeLossTable } from '../search/losstable.js'
+import { historicalChoice } from '../search/historical.js'
+import { type LayerLoss, readLossTable, writeLossTable } from '../search/losstable.js'
+import { describeObjective, type Objective, weightsOf } from '../search/objective.js'
+import { cheapPrices } from '../search/price.js'
 import { writeQtable } from '../search/qtable.js'
-import { improvement, type Measured, type Step, selectLayers } from '../search/select.js'
-import { calibrationPictures, graphFiles } from './calibrate.js'
-import { tableOf } from './compile.js'
+import { type Candidate, improvement, type Known, type Measured, type Step, selectLayers } from '../search/select.js'
+import { graphFiles } from './calibrate.js'
+import { compileIdentity, tableOf } from './compile.js'
 import type { Recipe } from './context.js'
-import { detectorParams, detectorSpec } from './detect.js'
-import { decodeLoss } from './memo-pieces.js'
-import { doMissing } from './pieces.js'
+import { detectorParams } from './detect.js'
+import { lossIdentity, measure, type Pricing, pricing, type Search, searchPictures } from './measure.js'
+import type { Selection } from './selection.js'
+import { type Drops, dropsOf, targetReads } from './target.js'
 
-export type Search = Mix & { readonly kind: 'search' }
+export type { Search } from './measure.js'
 
-/** Raise it when the loss of a picture changes. */
-const lossIdentity = `loss 2, ${runtimeIdentity}`
-
-/** Islands are ranked by so many of the pictures: what comes out on top is measured on all. */
+/** Candidates are tried on so many of the pictures, the best of them on some more: what comes out on top is measured on all. */
+const firstPictures = 2
 const rankingPictures = 4
+/** So many are the best. */
+const ranked = 48
 
-/** One loss per candidate layer: NAME_full_loss_table.txt. */
+/** One loss per candidate layer: NAME_full_loss_table.txt. Always SQNR, as the vendor's. */
 export function lossesStage(recipe: Recipe, variant: Variant, mix: Search): Stage {
   const files = recipe.artifacts.variant(variant)
+  const at = `variants.${variant.name}.mix`
   return {
     name: `losses:${variant.name}`,
     title: 'loss per layer',
     variant: variant.name,
-    params: { [`variants.${variant.name}.mix.mode`]: mix.mode, ...detectorParams(recipe) },
+    params: {
+      [`${at}.mode`]: mix.modes[0],
+      ...(mix.order === 'historical' ? { [`${at}.order`]: mix.order } : {}),
+      ...(mix.objective === 'detection' ? detectorParams(recipe) : {}),
+    },
     identity: `losses 1, ${lossIdentity}`,
     ...readsOf(recipe, mix),
     outputs: [files.lossTable],
     async run(context) {
-      const candidates = candidateLayers(await recipe.pool.run('readLayers', { graph: graphFiles(recipe, context) }))
-      const { losses, reused } = await measure(recipe, context, mix, [[], ...candidates.map((layer) => [layer])])
+      const graph = await recipe.pool.run('readLayers', { graph: graphFiles(recipe, context) })
+      const candidates = candidateLayers(graph)
+      const { losses, reused } = await measure(recipe, context, mix, plainSqnr(graph), [
+        int8Only,
+        ...candidates.map((layer) => new Map([[layer, mix.modes[0]]])),
+      ])
       const [int8, ...single] = losses as [Measured, ...Measured[]]
       const table = writeLossTable(
         headerOf(recipe, mix, int8.sqnr),
         candidates.map((layer, index) => ({ layer, loss: single[index]!.sqnr })),
+        mix.order,
       )
       disk.writeAtomic(context.target(files.lossTable), table)
       return {
@@ -52,99 +67,275 @@ export function lossesStage(recipe: Recipe, variant: Variant, mix: Search): Stag
 }
 
 /**
- * Graph + losses -> NAME_qtable. Tries single layers and islands of neighbours; every step is measured on the whole set, so the loss
- * that is told is that of the table. With a detector, what is made small is the distance of the boxes from the float model's: SQNR
- * hardly sees the few numbers that place a box.
+ * Graph + losses -> NAME_qtable. Tries single layers and islands of neighbours; every step is measured on the whole choice, and priced by
+ * its program, so the loss and the time that are told are those of the table. With a detector, what is made small is the distance of the
+ * boxes from the float model's: SQNR hardly sees the few numbers that place a box.
  */
 export function selectStage(recipe: Recipe, variant: Variant, mix: Search): Stage {
   const files = recipe.artifacts.variant(variant)
   const reads = readsOf(recipe, mix)
-  const at = `variants.${variant.name}.mix`
+  const target = targetReads(recipe, mix.target)
   return {
     name: `select:${variant.name}`,
     title: 'layers to keep float',
     variant: variant.name,
     params: {
-      [`${at}.min_improvement`]: mix.minImprovement,
-      [`${at}.max_float_layers`]: mix.maxFloatLayers,
-      [`${at}.mode`]: mix.mode,
-      ...detectorParams(recipe),
+      ...paramsOf(variant, mix),
+      ...(mix.objective === 'detection' ? detectorParams(recipe) : {}),
+      ...target.params,
     },
-    identity: `select 2, ${lossIdentity}`,
-    files: reads.files,
+    identity: `select 3, ${lossIdentity}, ${compileIdentity}`,
+    files: [...new Set([...reads.files, ...target.files])],
     needs: [...reads.needs, files.lossTable],
     outputs: [files.qtable, files.selection],
+    memo: 'losses',
     async run(context) {
       const graph = await recipe.pool.run('readLayers', { graph: graphFiles(recipe, context) })
-      const single = readLossTable(disk.readText(context.path(files.lossTable)), files.lossTable).losses
-      const complete = (layers: readonly string[]): string[] => withMoves(graph, layers)
-      const tried = [...single.map(({ layer }) => [layer]), ...runs(graph).map(complete)]
-      const ranked = await measure(recipe, context, mix, [[], ...tried], rankingPictures)
-      const [rankedInt8, ...alone] = ranked.losses as [Measured, ...Measured[]]
-      const { losses } = await measure(recipe, context, mix, [[]])
-      const int8 = losses[0]!
-      const steps = await selectLayers({
-        candidates: tried.map((layers, i) => ({ layers, gain: rankedInt8.loss - alone[i]!.loss })),
-        int8,
-        complete,
-        measure: async (sets) => (await measure(recipe, context, mix, sets)).losses,
-        minImprovement: mix.minImprovement,
-        maxLayers: mix.maxFloatLayers,
+      const { losses } = readLossTable(disk.readText(context.path(files.lossTable)), files.lossTable)
+      const found = await (mix.order === 'historical' ? historical : searched)({
+        recipe,
+        context,
+        mix,
+        graph,
+        losses,
+        prices: pricing(recipe, context, variant),
+        objective: objectiveOf(graph, mix),
       })
-      const { layers, ...joint } = steps.at(-1) ?? { ...int8, layers: [] }
-      if (layers.length === 0)
-        context.warn({
-          about: variant.name,
-          message: `no layer improves the loss by ${(100 * mix.minImprovement).toFixed(1)} %, so ${variant.name} equals INT8; lower ${at}.min_improvement to keep more layers float`,
-        })
+      const selection = selectionOf(recipe, mix, found)
+      tell(context, variant, mix, selection)
       disk.writeAtomic(
         context.target(files.qtable),
-        writeQtable(headerOf(recipe, mix, int8.sqnr), new Map(layers.map((layer) => [layer, mix.mode]))),
+        writeQtable(headerOf(recipe, mix, found.int8.sqnr), found.picked.choice),
       )
-      const selection = {
-        mode: mix.mode,
-        min_improvement: mix.minImprovement,
-        max_float_layers: mix.maxFloatLayers,
-        pictures: searchPictures(recipe, mix).length,
-        loss: detectorSpec(recipe) ? 'distance of the boxes' : '-SQNR in dB',
-        all_int8: { loss: int8.loss, sqnr: -int8.sqnr },
-        joint: { loss: joint.loss, sqnr: -joint.sqnr },
-        layers,
-        steps: steps.map(describe),
-        tried: tried
-          .map((set, i) => ({
-            layers: set,
-            loss: alone[i]!.loss,
-            improvement: improvement(rankedInt8.loss, rankedInt8.loss, alone[i]!.loss),
-          }))
-          .sort((a, b) => a.loss - b.loss),
-        tried_pictures: Math.min(rankingPictures, searchPictures(recipe, mix).length),
-      }
       disk.writeAtomic(context.target(files.selection), `${JSON.stringify(selection, undefined, 2)}\n`)
+      const { all_int8, joint, layers } = selection
       return {
         note:
           layers.length === 0
             ? 'none: equals INT8'
-            : `${layers.length} layers, ${(-int8.sqnr).toFixed(2)} -> ${(-joint.sqnr).toFixed(2)} dB together`,
+            : `${layers.length} layers, ${all_int8.sqnr.toFixed(2)} -> ${joint.sqnr.toFixed(2)} dB together, ${(joint.microseconds / all_int8.microseconds).toFixed(2)}x the time`,
       }
     },
   }
 }
 
-const describe = ({ added, dropped, layers, loss, sqnr, improvement: gained }: Step) => ({
-  ...(added.length > 0 ? { added } : {}),
-  ...(dropped.length > 0 ? { dropped } : {}),
-  layers: layers.length,
-  loss,
-  sqnr: -sqnr,
-  improvement: gained,
-})
+interface Task {
+  readonly recipe: Recipe
+  readonly context: StageContext
+  readonly mix: Search
+  readonly graph: Graph
+  readonly losses: readonly LayerLoss[]
+  readonly prices: Pricing
+  readonly objective: Objective
+}
+
+interface Found {
+  readonly int8: Known
+  readonly picked: Known
+  readonly steps: readonly (Step & { readonly cheap: number })[]
+  readonly front: readonly Known[]
+  readonly drops: ReadonlyMap<string, Drops>
+  readonly maxCycles: number
+  /** Of the target; null without one. */
+  readonly reached: boolean | null
+  readonly tried: Selection['tried']
+}
+
+async function searched({ recipe, context, mix, graph, losses, prices, objective }: Task): Promise<Found> {
+  const [mode] = mix.modes
+  const alike = (layers: readonly string[]): Choice => new Map(layers.map((layer) => [layer, mode]))
+  const tried = [
+    ...losses.map(({ layer }) => [layer]),
+    ...[...runs(graph), ...stretches(graph)].map((layers) => withMoves(graph, layers)),
+  ].filter(({ length }) => length <= mix.maxFloatLayers)
+  const measured = async (choices: readonly Choice[], most?: number): Promise<Measured[]> =>
+    (await measure(recipe, context, mix, objective, choices, most)).losses
+  const alone = await gainsOf(tried.map(alike), measured)
+  const whole = await prices.whole(mix.modes)
+  const cheap = cheapPrices(graph, whole.int8, whole.float)
+  const maxCycles = mix.maxLatency ? cyclesOf(mix.maxLatency, whole.int8.cycles) : Infinity
+  const drops = new Map<string, Drops>()
+  let reached: boolean | null = mix.target ? false : null
+  const { steps, known } = await selectLayers({
+    candidates: tried.map((layers, i): Candidate => ({ layers, gain: alone[i]!.gain })),
+    int8: (await measured([int8Only]))[0]!,
+    modes: mix.modes,
+    complete: (choice) => complete(graph, choice),
+    measure: measured,
+    cheap,
+    exact: prices.exact,
+    limits: { minImprovement: mix.minImprovement, maxLayers: mix.maxFloatLayers, maxCycles },
+    guarded: mix.objective === 'detection',
+    async enough({ choice, loss }) {
+      if (!mix.target) return false
+      const { figure, value } = mix.target
+      if (figure !== 'loss') drops.set(choiceKey(choice), await dropsOf(recipe, context, choice))
+      const reachedNow = (figure === 'loss' ? loss : drops.get(choiceKey(choice))![figure]) <= value
+      reached = reachedNow
+      return reachedNow
+    },
+  })
+  const [int8] = known as [Known, ...Known[]]
+  const front = paretoFront(known.map((one) => ({ ...one, size: one.choice.size })))
+  const { pick } = mix
+  const picked =
+    pick === 'best'
+      ? (steps.at(-1) ?? int8)
+      : (bestOf(
+          [int8, ...front].map((one) => ({ ...one, size: one.choice.size })).sort((a, b) => b.loss - a.loss),
+          ({ size, cycles }) => ('layers' in pick ? size <= pick.layers : cycles <= cyclesOf(pick, int8.cycles)),
+        ) ?? int8)
+  return {
+    int8,
+    picked,
+    steps: steps.map((step) => ({ ...step, cheap: cheap(step.choice) })),
+    front,
+    drops,
+    maxCycles,
+    reached,
+    tried: tried
+      .map((layers, i) => ({ layers, improvement: alone[i]!.improvement, pictures: alone[i]!.pictures }))
+      .sort((a, b) => b.improvement - a.improvement),
+  }
+}
+
+interface Alone {
+  /** How much less the loss is, mean over so many pictures. */
+  readonly gain: number
+  readonly improvement: number
+  readonly pictures: number
+}
+
+/** What each choice gains by itself: on few pictures, and where that is much on some more. */
+async function gainsOf(
+  choices: readonly Choice[],
+  measured: (choices: readonly Choice[], most: number) => Promise<readonly Measured[]>,
+): Promise<Alone[]> {
+  const on = async (some: readonly Choice[], pictures: number): Promise<Alone[]> => {
+    const [int8, ...losses] = (await measured([int8Only, ...some], pictures)) as [Measured, ...Measured[]]
+    return losses.map(({ loss }) => ({
+      gain: int8.loss - loss,
+      improvement: improvement(int8.loss, int8.loss, loss),
+      pictures,
+    }))
+  }
+  const gains = await on(choices, firstPictures)
+  const best = [...gains.keys()].sort((a, b) => gains[b]!.gain - gains[a]!.gain || a - b).slice(0, ranked)
+  const better = await on(
+    best.map((index) => choices[index]!),
+    rankingPictures,
+  )
+  for (const [at, index] of best.entries()) gains[index] = better[at]!
+  return gains
+}
+
+/** Nothing is tried: the rule looks at the table alone. What it chose is measured and priced all the same. */
+async function historical({ recipe, context, mix, losses, prices, objective }: Task): Promise<Found> {
+  const { losses: before } = await measure(recipe, context, mix, objective, [int8Only])
+  const choice: Choice = new Map(historicalChoice(losses, before[0]!.sqnr).map((layer) => [layer, mix.modes[0]]))
+  const { losses: after } = await measure(recipe, context, mix, objective, [choice])
+  const cycles = await prices.exact([int8Only, choice])
+  const int8: Known = { ...before[0]!, choice: int8Only, cycles: cycles[0]! }
+  const picked: Known = { ...after[0]!, choice, cycles: cycles[1]! }
+  const known = [int8, picked].map((one) => ({ ...one, size: one.choice.size }))
+  const front = paretoFront(known)
+  return { int8, picked, steps: [], front, drops: new Map(), maxCycles: Infinity, reached: null, tried: [] }
+}
+
+function selectionOf(recipe: Recipe, mix: Search, found: Found): Selection {
+  const { int8, picked, steps, front, drops, maxCycles, reached, tried } = found
+  const figures = ({ choice, loss, sqnr, cycles }: Known) => ({
+    loss,
+    sqnr: -sqnr,
+    microseconds: cycles / 1000,
+    ...drops.get(choiceKey(choice)),
+  })
+  const precision = ({ choice }: Known): Record<string, FloatMode> => Object.fromEntries(choice)
+  const pictures = searchPictures(recipe, mix).length
+  return {
+    objective: mix.objective,
+    loss: describeObjective[mix.objective],
+    order: mix.order,
+    modes: mix.modes,
+    min_improvement: mix.minImprovement,
+    max_float_layers: Number.isFinite(mix.maxFloatLayers) ? mix.maxFloatLayers : null,
+    max_microseconds: Number.isFinite(maxCycles) ? maxCycles / 1000 : null,
+    target: mix.target ? { ...mix.target, reached: reached === true } : null,
+    pictures,
+    all_int8: figures(int8),
+    joint: figures(picked),
+    layers: [...picked.choice.keys()],
+    precision: precision(picked),
+    steps: steps.map((step) => ({
+      ...(step.added.length > 0 ? { added: step.added } : {}),
+      ...(step.dropped.length > 0 ? { dropped: step.dropped } : {}),
+      layers: step.choice.size,
+      ...figures(step),
+      microseconds_cheap: step.cheap / 1000,
+      improvement: step.improvement,
+    })),
+    front: front.map((one) => ({
+      precision: precision(one),
+      ...figures(one),
+      picked: choiceKey(one.choice) === choiceKey(picked.choice),
+    })),
+    tried,
+  }
+}
+
+/** What the user would not expect. */
+function tell(context: StageContext, variant: Variant, mix: Search, { target, layers, joint }: Selection): void {
+  const at = `variants.${variant.name}.mix`
+  const warn = (message: string): void => context.warn({ about: variant.name, message })
+  if (target && !target.reached)
+    warn(
+      `no choice that was found has a ${target.figure} of ${target.value}: the best leaves ${joint[target.figure as 'loss'] ?? 'more'}; a smaller ${at}.min_improvement or more time may`,
+    )
+  if (layers.length > 0 || target?.reached) return
+  if (mix.order === 'historical') warn(`no layer makes the loss 5 % worse, so ${variant.name} equals INT8`)
+  else if (mix.pick === 'best')
+    warn(
+      `no layer improves the loss by ${(100 * mix.minImprovement).toFixed(1)} %, so ${variant.name} equals INT8; lower ${at}.min_improvement to keep more layers float`,
+    )
+}
+
+const cyclesOf = (latency: Latency, int8: number): number =>
+  'times' in latency ? latency.times * int8 : 1000 * latency.microseconds
+
+function objectiveOf(graph: Graph, mix: Search): Objective {
+  const outputs = graph.outputs.map((name) => graph.nodes.find((node) => node.name === name)!)
+  return { kind: mix.objective, weights: weightsOf(outputs, mix.weights) }
+}
+
+const plainSqnr = (graph: Graph): Objective => ({ kind: 'sqnr', weights: graph.outputs.map(() => 1) })
+
+/** Only what is set: a reason names what changed. */
+function paramsOf(variant: Variant, mix: Search): Record<string, Json> {
+  const at = `variants.${variant.name}.mix`
+  const { objective, weights, maxFloatLayers, maxLatency, target, pick, order } = mix
+  return {
+    [`${at}.min_improvement`]: mix.minImprovement,
+    [`${at}.max_float_layers`]: Number.isFinite(maxFloatLayers) ? maxFloatLayers : 'no limit',
+    [`${at}.mode`]: mix.modes.length > 1 ? 'auto' : mix.modes[0],
+    [`${at}.objective`]: objective,
+    ...(weights ? { [`${at}.weights`]: weights } : {}),
+    ...(maxLatency ? { [`${at}.max_latency`]: latencyText(maxLatency) } : {}),
+    ...(target ? { [`${at}.target`]: { [target.figure]: target.value } } : {}),
+    ...(pick === 'best' ? {} : { [`${at}.pick`]: 'layers' in pick ? pick.layers : latencyText(pick) }),
+    ...(order === 'historical' ? { [`${at}.order`]: order } : {}),
+    [`variants.${variant.name}.quant_input`]: variant.quantInput,
+    [`variants.${variant.name}.quant_output`]: variant.quantOutput,
+  }
+}
+
+const latencyText = (latency: Latency): string =>
+  'times' in latency ? `${latency.times}x` : `${latency.microseconds}us`
 
 const headerOf = (recipe: Recipe, mix: Search, int8Loss: number): SearchHeader => ({
   samples: searchPictures(recipe, mix).length,
   int8Loss,
   chip: recipe.config.chip,
-  mixMode: mix.mode,
+  mixMode: mix.modes[0],
 })
 
 function readsOf(recipe: Recipe, mix: Search): { files: string[]; needs: string[] } {
@@ -153,100 +344,5 @@ function readsOf(recipe: Recipe, mix: Search): { files: string[]; needs: string[
   return {
     files: [...searchPictures(recipe, mix), ...(table.file === undefined ? [] : [table.file])],
     needs: [artifacts.mlir, artifacts.weights, ...(table.need === undefined ? [] : [table.need])],
-  }
-}
-
-/** The first `input_num` of the calibration pictures, as the vendor's run_qtable takes them. */
-function searchPictures(recipe: Recipe, mix: Search): string[] {
-  const calibration = recipe.config.calibration!
-  return calibrationPictures(recipe, { ...calibration, dataset: calibration.dataset!, inputNum: 0 }).slice(
-    0,
-    mix.inputNum,
-  )
-}
-
-/** A table without its comments: one picture more that moves no threshold moves no loss. */
-const thresholdLines = (table: string): string =>
-  table
-    .split('\n')
-    .filter((line) => !line.startsWith('#'))
-    .join('\n')
-
-/** Means over pictures for every set of float layers, all pictures or the first few; pieces per (set, picture) are kept. */
-async function measure(
-  recipe: Recipe,
-  context: StageContext,
-  mix: Search,
-  sets: readonly (readonly string[])[],
-  most = Infinity,
-): Promise<{ losses: Measured[]; reused: number }> {
-  const graph = graphFiles(recipe, context)
-  const table = tableOf(recipe)
-  const detector = detectorSpec(recipe)
-  const thresholds = thresholdLines(disk.readText(context.path(table.name)))
-  const base = memoKey(lossIdentity, graph.digest, thresholds, mix.mode, JSON.stringify(detector ?? null))
-  const files = searchPictures(recipe, mix)
-    .slice(0, most)
-    .map((picture) => ({ path: context.path(picture), digest: context.digest(picture) }))
-  const pieces = sets.map((layers) => {
-    const sorted = [...layers].sort()
-    // The mode is nothing to the all-INT8 net, but a table per mode has its own: simple, and one run more.
-    return files.map((file) => ({ layers, file, key: memoKey(base, ...sorted, file.digest) }))
-  })
-  const { reused } = await doMissing(context, {
-    pieces: pieces.flat(),
-    unit: 'runs',
-    workers: recipe.pool.size,
-    chunks: (missing) => chunksOfSets(missing, recipe.pool.size),
-    work: (chunk, progress) =>
-      recipe.pool.run(
-        'measureLosses',
-        {
-          graph,
-          table: context.path(table.name),
-          thresholds,
-          mode: mix.mode,
-          detector,
-          memo: context.memo.folder,
-          ...byPicture(chunk),
-        },
-        progress,
-      ),
-  })
-  const losses = pieces.map((each): Measured => {
-    const values = each.map(({ key }) => decodeLoss(context.memo.get(key)!))
-    const sqnr = meanLoss(values.map((value) => value.sqnr))
-    return { sqnr, loss: detector ? meanLoss(values.map(({ boxes }) => boxes!)) : sqnr }
-  })
-  return { losses, reused }
-}
-
-interface Piece {
-  readonly layers: readonly string[]
-  readonly file: { readonly path: string; readonly digest: string }
-  readonly key: string
-}
-
-/** A network is lowered once per chunk that it is in, so chunks are of whole sets: neighbours, which share what lies behind them. */
-function chunksOfSets(missing: readonly Piece[], workers: number): Piece[][] {
-  const sets = [...new Set(missing.map(({ layers }) => layers))]
-  const size = Math.max(1, Math.min(16, Math.ceil(sets.length / (4 * workers))))
-  const chunkOf = new Map(sets.map((layers, i) => [layers, Math.floor(i / size)]))
-  const chunks: Piece[][] = Array.from({ length: Math.ceil(sets.length / size) }, () => [])
-  for (const piece of missing) chunks[chunkOf.get(piece.layers)!]!.push(piece)
-  return chunks
-}
-
-function byPicture(chunk: readonly Piece[]) {
-  const sets = [...new Set(chunk.map(({ layers }) => layers))]
-  const files = [...new Set(chunk.map(({ file }) => file))]
-  return {
-    sets,
-    pictures: files.map((file) => ({
-      file,
-      pieces: chunk
-        .filter((piece) => piece.file === file)
-        .map(({ layers, key }) => ({ set: sets.indexOf(layers), key })),
-    })),
   }
 }

@@ -10,7 +10,7 @@ export function quant(
 ): Promise<{ code: number | null; out: string; err: string }> {
   const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), cli, ...args], {
     cwd,
-    env: { ...process.env, CI: '', NO_COLOR: '1' },
+    env: { ...process.env, CI: '', GITHUB_ACTIONS: '', NO_COLOR: '1' },
   })
   let [out, err] = ['', '']
   child.stdout.on('data', (text) => (out += text))

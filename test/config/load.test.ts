@@ -2,12 +2,27 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { validatorSource } from '../../scripts/validator.js'
 import type { Config } from '../../src/config/config.js'
+import { kindLines } from '../../src/config/kinds.js'
 import { parseConfig } from '../../src/config/load.js'
 import { QuantYamlSchema } from '../../src/config/schema.js'
 import { QuantError } from '../../src/errors.js'
 
 const top = (name: string) => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8')
 const example = top('quant.yaml.example')
+
+/** A search in which nothing is set. */
+const search = {
+  kind: 'search',
+  modes: ['F32'],
+  weights: undefined,
+  inputNum: 10,
+  minImprovement: 0.05,
+  maxFloatLayers: 5,
+  maxLatency: undefined,
+  target: undefined,
+  pick: 'best',
+  order: 'best-first',
+} as const
 
 test('the published schema is what its source says', () => {
   expect(JSON.parse(top('schemas/quant.schema.json')), 'run `npm run schema`').toEqual(
@@ -32,6 +47,12 @@ function* settings(schema: Schema, path: string[] = []): Generator<{ path: strin
 }
 
 describe('the example', () => {
+  test('lists the kinds of detectors as their table says', () => {
+    const lines = kindLines()
+    expect(lines.length).toBeGreaterThan(10)
+    expect(example).toContain(`${lines.map((line) => `    #   ${line}`).join('\n')}\n    kind: `)
+  })
+
   test('names every setting at its depth, set or as a comment', () => {
     const all = [...settings(QuantYamlSchema as Schema)]
     expect(all.length).toBeGreaterThan(50)
@@ -45,13 +66,38 @@ describe('the example', () => {
       .replace(/^ {2}url:.*\n {2}sha256:.*\n/m, '')
       .replace('method: kl', 'method: percentile')
       .replace('# percentile:', 'percentile:')
-      .replaceAll(/# (map75|map|map75_drop|map_drop|missed|extra|score_difference|mean_iou):/g, '$1:')
+      .replaceAll(/^ {6}# (map75|map|map75_drop|map_drop|missed|extra|score_difference|mean_iou):/gm, '      $1:')
+      .replaceAll(/# (target|loss|max_latency|pick|weights):/g, '$1:')
+      .replace('objective: detection', 'objective: cosine')
       .replace('classes: coco', 'classes: voc')
       .replace('# class_map:', 'class_map:')
-    const { model, calibration, verify } = parseConfig(other, 'quant.yaml').config
+    const { model, calibration, verify, variants } = parseConfig(other, 'quant.yaml').config
+    expect(variants[1]!.mix).toMatchObject({
+      objective: 'cosine',
+      weights: { transpose_output1: 4, transpose_output: 1 },
+      maxLatency: { times: 1.3 },
+      target: { figure: 'loss', value: 0.05 },
+      pick: 'best',
+    })
     expect(model.source).toEqual({ kind: 'file', path: 'tiny-yolov3-11.onnx' })
     expect(calibration).toMatchObject({ method: 'percentile', percentile: 99.99 })
     expect(verify.require).toHaveLength(12)
+    const { verify: classifies } = parseConfig(
+      example
+        .replace(/^ {2}detector:\n(.*\n)*? {2}# Instead/m, '  # Instead')
+        .replace('objective: detection', 'objective: sqnr')
+        .replace('# classifier:', 'classifier:')
+        .replace('# classes: 1000', 'classes: 1000')
+        .replace('# top:', 'top:')
+        .replaceAll(/^ {6}(map50|map50_drop|recall):.*\n/gm, '')
+        .replaceAll(/# (top1|topk)/g, '$1'),
+      'quant.yaml',
+    ).config
+    expect(classifies.detector).toBeUndefined()
+    expect(classifies.classifier).toEqual({ classes: { kind: 'count', count: 1000 }, top: 5 })
+    expect(classifies.require.map(({ figure }) => figure)).toEqual([
+      ...['top1', 'topk', 'top1_drop', 'topk_drop', 'top1_agreement', 'topk_agreement', 'sqnr'],
+    ])
     expect(verify.validation?.classMap).toHaveLength(20)
   })
 
@@ -81,6 +127,8 @@ describe('the example', () => {
         method: 'kl',
         percentile: 99.99,
         tuneNum: 5,
+        equalize: false,
+        biasCorrection: false,
         table: undefined,
       },
       chip: 'bm1684x',
@@ -89,7 +137,7 @@ describe('the example', () => {
         {
           name: 'mix',
           quantize: 'INT8',
-          mix: { kind: 'search', mode: 'F32', inputNum: 10, minImprovement: 0.05, maxFloatLayers: 5 },
+          mix: { ...search, objective: 'detection' },
           quantInput: false,
           quantOutput: false,
         },
@@ -103,9 +151,12 @@ describe('the example', () => {
           ],
           classes: { kind: 'known', name: 'coco' },
           classScores: 'sigmoid',
+          scaleXY: undefined,
+          strides: undefined,
           score: 0.5,
           iou: 0.5,
         },
+        classifier: undefined,
         images: ['COCO2017/000000124798.jpg'],
         validation: { images: 'COCO2017', labels: 'COCO2017/labels', classMap: undefined },
         require: [
@@ -115,6 +166,7 @@ describe('the example', () => {
           { variant: 'mix', figure: 'sqnr', compare: '>=', value: 15 },
         ],
       },
+      store: { path: '.quant/store', remote: undefined, mode: 'read-only', timeout: 5 },
       output: 'build',
     } satisfies Config)
   })
@@ -123,7 +175,16 @@ describe('the example', () => {
 test('every setting says what it is and which flag it stands for', () => {
   for (const { path, description } of settings(QuantYamlSchema as Schema)) {
     // A section says what it is for; its settings name the flags.
-    const isSection = ['model', 'preprocess', 'calibration', 'target', 'verify', 'validation'].includes(path.at(-1)!)
+    const isSection = [
+      'model',
+      'preprocess',
+      'calibration',
+      'target',
+      'verify',
+      'classifier',
+      'validation',
+      'store',
+    ].includes(path.at(-1)!)
     expect(description, path.join('.')).toMatch(isSection ? /\.$/ : /Vendor: .+\.$/)
   }
 })
@@ -141,19 +202,29 @@ describe('defaults', () => {
         padValue: 0,
         padType: 'center',
       },
-      calibration: { dataset: 'pics', inputNum: 0, method: 'kl', percentile: 99.99, tuneNum: 5, table: undefined },
+      calibration: {
+        dataset: 'pics',
+        inputNum: 0,
+        method: 'kl',
+        percentile: 99.99,
+        tuneNum: 5,
+        equalize: false,
+        biasCorrection: false,
+        table: undefined,
+      },
       chip: 'bm1684x',
       variants: [
         { name: 'int8', quantize: 'INT8', mix: undefined, quantInput: false, quantOutput: false },
         {
           name: 'mix',
           quantize: 'INT8',
-          mix: { kind: 'search', mode: 'F32', inputNum: 10, minImprovement: 0.05, maxFloatLayers: 5 },
+          mix: { ...search, objective: 'sqnr' },
           quantInput: false,
           quantOutput: false,
         },
       ],
-      verify: { detector: undefined, images: [], validation: undefined, require: [] },
+      verify: { detector: undefined, classifier: undefined, images: [], validation: undefined, require: [] },
+      store: { path: undefined, remote: undefined, mode: 'read-only', timeout: 5 },
       output: 'build',
     } satisfies Config)
   })
@@ -174,8 +245,43 @@ describe('defaults', () => {
       'calibration.method=kl',
       'calibration.percentile=99.99',
       'calibration.tune_num=5',
+      'calibration.equalize=false',
+      'calibration.bias_correction=false',
       'target.chip=bm1684x',
+      'store.path=.quant/store',
+      'store.mode=read-only',
+      'store.timeout=5',
     ])
+  })
+
+  test.each([
+    ['{ kind: yolov5, classes: coco }', { anchors: undefined, classScores: undefined }],
+    ['{ kind: yolov5, anchors: [[1, 2]], classes: coco }', { classScores: 'sigmoid' }],
+    ['{ kind: ssd, anchors: [[1, 2]], classes: [face] }', { classScores: undefined, iou: 0.5 }],
+    [
+      '{ kind: yolov8, classes: coco, strides: [8, 16], class_scores: none }',
+      { strides: [8, 16], classScores: 'none' },
+    ],
+    ['{ kind: yolov4, anchors: [[1, 2]], scale_x_y: [1.05], classes: coco }', { scaleXY: [1.05] }],
+  ])('detector: %s', (text, expected) => {
+    const { config } = parseConfig(
+      `model: { name: m, path: m }\nvariants: { f: { quantize: F16 } }\nverify: { detector: ${text} }`,
+      'quant.yaml',
+    )
+    expect(config.verify.detector).toMatchObject(expected)
+  })
+
+  test.each([
+    ['{ classes: 1000 }', { classes: { kind: 'count', count: 1000 }, top: 5 }],
+    ['{ classes: synset.txt, top: 1 }', { classes: { kind: 'file', path: 'synset.txt' }, top: 1 }],
+    ['{ classes: [cat, dog] }', { classes: { kind: 'list', names: ['cat', 'dog'] }, top: 5 }],
+  ])('classifier: %s', (text, expected) => {
+    const { config } = parseConfig(
+      `model: { name: m, path: m }\nvariants: { f: { quantize: F16 } }\nverify: { classifier: ${text}, validation: { images: v } }`,
+      'quant.yaml',
+    )
+    expect(config.verify.classifier).toEqual(expected)
+    expect(config.verify.validation?.labels).toBeUndefined()
   })
 
   test('yolov2 has softmax over its classes, gray one channel', () => {

@@ -47,25 +47,25 @@ describe('words that are not known', () => {
     'quant.yaml:8:3: `calibration.methd` is not a setting',
     '  8 |   methd: kl',
     '    |   ~~~~~',
-    '  did you mean `method`? known: dataset, input_num, method, percentile, tune_num, table',
+    '  did you mean `method`? known: dataset, input_num, method, percentile, tune_num, equalize, bias_correction, table',
   ])
   mistake('a misspelt section', 'variants:', 'variant:', [
     'quant.yaml:9:1: `variant` is not a setting',
     '  9 | variant:',
     '    | ~~~~~~~',
-    '  did you mean `variants`? known: model, preprocess, calibration, target, variants, verify, output',
+    '  did you mean `variants`? known: model, preprocess, calibration, target, variants, verify, store, output',
   ])
   mistake('a misspelt section inside another', '  detector: {', '  detektor: {', [
     'quant.yaml:13:3: `verify.detektor` is not a setting',
     '  13 |   detektor: { kind: yolov3, anchors: [[1, 2], [3, 4]], classes: coco }',
     '     |   ~~~~~~~~',
-    '  did you mean `detector`? known: detector, images, validation, require',
+    '  did you mean `detector`? known: detector, classifier, images, validation, require',
   ])
   mistake('a misspelt value', '  method: kl', '  method: percentil', [
     'quant.yaml:8:11: `percentil` is not a value of `calibration.method`',
     '  8 |   method: percentil',
     '    |           ~~~~~~~~~',
-    '  did you mean `percentile`? known: kl, max, percentile, mse',
+    '  did you mean `percentile`? known: kl, max, percentile, mse, best',
   ])
   mistake('a value in capitals', 'rgb', 'RGB', [
     'quant.yaml:5:29: `RGB` is not a value of `preprocess.pixel_format`',
@@ -89,7 +89,7 @@ describe('words that are not known', () => {
     'quant.yaml:15:21: `verify.require.mix.map5` is not a setting',
     '  15 |   require: { mix: { map5: ">= 20" } }',
     '     |                     ~~~~',
-    '  did you mean `map50`? known: map50, map75, map, map50_drop, map75_drop, map_drop, recall, missed, extra, score_difference, mean_iou, sqnr',
+    '  did you mean `map50`? known: map50, map75, map, map50_drop, map75_drop, map_drop, recall, missed, extra, score_difference, mean_iou, top1, topk, top1_drop, topk_drop, top1_agreement, topk_agreement, sqnr',
   ])
   mistake('a gate for a variant that does not exist', '{ mix: { sqnr', '{ mx: { sqnr', [
     'quant.yaml:15:14: `mx` in `verify.require` is not a variant',
@@ -321,6 +321,12 @@ describe('settings that contradict each other', () => {
     '    |                             ~~~',
     '  set `preprocess.pixel_format` to gray',
   ])
+  mistake('the best method without pictures to judge by', '  method: kl', '  method: best\n  tune_num: 0', [
+    'quant.yaml:9:13: `method: best` decides on the pictures for tuning, but `calibration.tune_num` is 0',
+    '  9 |   tune_num: 0',
+    '    |             ~',
+    '  set it to 5, or choose another method',
+  ])
   mistake('a table and a way to make one, and a search without pictures', '  dataset: pics', '  table: t', [
     'quant.yaml:8:3: `calibration.method` has no effect beside `calibration.table`',
     '  8 |   method: kl',
@@ -358,6 +364,66 @@ describe('settings that contradict each other', () => {
     '     |   ~~~~',
     '  rename it',
   ])
+  mistake('anchors for a kind that has none', 'kind: yolov3', 'kind: yolov8', [
+    'quant.yaml:13:29: `verify.detector.anchors` has no meaning for yolov8',
+    '  13 |   detector: { kind: yolov8, anchors: [[1, 2], [3, 4]], classes: coco }',
+    '     |                             ~~~~~~~',
+    '  remove it; it belongs to yolov2, yolov3, yolov4, yolov5, yolov7, ssd',
+  ])
+  mistake('no anchors for a kind that needs them', ', anchors: [[1, 2], [3, 4]]', '', [
+    'quant.yaml:13:3: `verify.detector.anchors` is missing',
+    '  13 |   detector: { kind: yolov3, classes: coco }',
+    '     |   ~~~~~~~~',
+    '  add `anchors: [[81, 82, 135, 169, 344, 319], [10, 14, 23, 27, 37, 58]]`: a list per output, from the training settings',
+  ])
+  mistake('raw heads of YOLOv5 without anchors', 'kind: yolov3, anchors: [[1, 2], [3, 4]]', 'kind: yolov5', [
+    'quant.yaml:13:3: `verify.detector.anchors` is missing: yolov5 without anchors has one output that is decoded, but the model has 2',
+    '  13 |   detector: { kind: yolov5, classes: coco }',
+    '     |   ~~~~~~~~',
+    '  add `anchors: [[w, h, w, h ...], ...]`, a list per output, or end the model at its decoded output',
+  ])
+  mistake('a YOLOv4 of three heads with two outputs', 'kind: yolov3', 'kind: yolov4, scale_x_y: [1.2, 1.1, 1.05]', [
+    'quant.yaml:13:40: `verify.detector.scale_x_y` has 3 entries, but `anchors` has 2 lists',
+    '  13 |   detector: { kind: yolov4, scale_x_y: [1.2, 1.1, 1.05], anchors: [[1, 2], [3, 4]], classes: coco }',
+    '     |                                        ~~~~~~~~~~~~~~~~',
+    '  a number per output, in the order of `model.outputs`',
+  ])
+  mistake('a detector and a classifier', '  images: [x.jpg]', '  classifier: { classes: 1000 }', [
+    'quant.yaml:14:3: `verify.detector` and `verify.classifier` are both given',
+    '  14 |   classifier: { classes: 1000 }',
+    '     |   ~~~~~~~~~~',
+    '  keep the one that the network is',
+    '',
+    'quant.yaml:15:21: `sqnr` cannot be found without `verify.images`',
+    '  15 |   require: { mix: { sqnr: ">= 20" } }',
+    '     |                     ~~~~',
+    '  add `verify.images`',
+    '',
+    '2 mistakes',
+  ])
+  mistake('boxes without labels', '  images: [x.jpg]', '  validation: { images: v }', [
+    'quant.yaml:14:3: `verify.validation.labels` is missing',
+    '  14 |   validation: { images: v }',
+    '     |   ~~~~~~~~~~',
+    '  add `labels: FOLDER` of YOLO label files, or a COCO json file',
+  ])
+  mistake('accuracy of a detector', 'sqnr: ">= 20"', 'top1: ">= 0.7"', [
+    'quant.yaml:15:21: `top1` cannot be found without `verify.validation`',
+    '  15 |   require: { mix: { top1: ">= 0.7" } }',
+    '     |                     ~~~~',
+    '  add `verify.validation`',
+  ])
+  mistake(
+    'boxes of a classifier',
+    'detector: { kind: yolov3, anchors: [[1, 2], [3, 4]], classes: coco }',
+    'classifier: { classes: [a, b] }\n  validation: { images: v, class_map: [1, 2, 3] }',
+    [
+      'quant.yaml:14:39: `verify.validation.class_map` has 3 entries, but the classifier has 2 classes',
+      '  14 |   validation: { images: v, class_map: [1, 2, 3] }',
+      '     |                                       ~~~~~~~~~',
+      '  one label number per class',
+    ],
+  )
   mistake('anchors that are no pairs', '[3, 4]', '[3, 4, 5]', [
     'quant.yaml:13:47: `verify.detector.anchors[1]` has 3 numbers, but anchors are pairs',
     '  13 |   detector: { kind: yolov3, anchors: [[1, 2], [3, 4, 5]], classes: coco }',
@@ -381,10 +447,10 @@ describe('settings that contradict each other', () => {
     '  detector: { kind: yolov3, anchors: [[1, 2], [3, 4]], classes: coco }',
     '  validation: { images: v, labels: l }',
     [
-      'quant.yaml:13:3: `verify.validation` needs `verify.detector`',
+      'quant.yaml:13:3: `verify.validation` needs `verify.detector` or `verify.classifier`',
       '  13 |   validation: { images: v, labels: l }',
       '     |   ~~~~~~~~~~',
-      '  labels are compared with boxes',
+      '  labels are compared with what the network finds',
     ],
   )
   mistake(
@@ -500,7 +566,7 @@ test('mistakes in several places are all told at once, in the order of the file'
     'quant.yaml:8:11: `KLD` is not a value of `calibration.method`',
     '  8 |   method: KLD',
     '    |           ~~~',
-    '  did you mean `kl`? known: kl, max, percentile, mse',
+    '  did you mean `kl`? known: kl, max, percentile, mse, best',
     '',
     'quant.yaml:13:65: `verify.detector.classes` is empty',
     '  13 |   detector: { kind: yolov3, anchors: [[1, 2], [3, 4]], classes: [] }',

@@ -1,47 +1,75 @@
 /** The greedy search, on networks whose losses are written down. */
 import { describe, expect, it } from 'vitest'
+import type { Choice, FloatMode } from '../../src/search/choice.js'
 import { type Candidate, improvement, type Measured, selectLayers } from '../../src/search/select.js'
 
 const int8: Measured = { sqnr: -20, loss: 1 }
 
+interface Options {
+  minImprovement?: number
+  maxLayers?: number
+  maxCycles?: number
+  modes?: [FloatMode, ...FloatMode[]]
+  /** Cycles that a layer costs, besides 1000 for the network. */
+  costs?: Record<string, number>
+  /** What the cheap price says of it, where that is another. */
+  cheapCosts?: Record<string, number>
+  guarded?: boolean
+  enough?: (loss: number) => boolean
+  sqnrOf?: (set: Set<string>) => number
+  complete?: (layers: readonly string[]) => string[]
+  int8?: Measured
+}
+
 /**
- * @param lossOf of a set of layers called by one letter each
- * @returns the letters that were chosen, each step, and every set that was measured
+ * @param lossOf of a set of layers called by one letter each, and what they are computed in
+ * @returns the letters that were chosen, each step, every set that was measured, and every set that was priced
  */
 async function search(
   candidates: string[],
-  lossOf: (set: Set<string>) => number,
-  options: {
-    minImprovement?: number
-    maxLayers?: number
-    sqnrOf?: (set: Set<string>) => number
-    complete?: (layers: readonly string[]) => string[]
-    int8?: Measured
-  } = {},
+  lossOf: (set: Set<string>, choice: Choice) => number,
+  options: Options = {},
 ) {
   const measured: string[] = []
+  const priced: string[] = []
+  const { modes = ['F32'], costs = {}, cheapCosts = costs } = options
   const start = options.int8 ?? int8
   const sorted = (layers: readonly string[]) => [...new Set(layers)].sort()
-  const steps = await selectLayers({
+  const loss = (choice: Choice) => lossOf(new Set(choice.keys()), choice)
+  const price = (choice: Choice, of: Record<string, number>) =>
+    [...choice].reduce((sum, [layer, mode]) => sum + (of[`${layer}${mode}`] ?? of[layer] ?? 0), 1000)
+  const { steps, known } = await selectLayers({
     candidates: candidates.map(
       (letters): Candidate => ({
         layers: [...letters],
-        gain: start.loss - lossOf(new Set(letters)),
+        gain: start.loss - loss(new Map([...letters].map((letter) => [letter, modes[0]]))),
       }),
     ),
     int8: start,
-    complete: options.complete ?? sorted,
-    measure: async (sets) =>
-      sets.map((layers) => {
-        measured.push(layers.join(''))
-        const set = new Set(layers)
-        return { loss: lossOf(set), sqnr: options.sqnrOf?.(set) ?? -20 }
+    modes,
+    complete: (choice) =>
+      new Map((options.complete ?? sorted)([...choice.keys()]).map((layer) => [layer, choice.get(layer) ?? modes[0]])),
+    measure: async (choices) =>
+      choices.map((choice) => {
+        measured.push([...choice.keys()].join(''))
+        return { loss: loss(choice), sqnr: options.sqnrOf?.(new Set(choice.keys())) ?? -20 }
       }),
-    minImprovement: options.minImprovement ?? 0.05,
-    maxLayers: options.maxLayers ?? 8,
+    cheap: (choice) => price(choice, cheapCosts),
+    exact: async (choices) =>
+      choices.map((choice) => {
+        priced.push([...choice.keys()].join(''))
+        return price(choice, costs)
+      }),
+    limits: {
+      minImprovement: options.minImprovement ?? 0.05,
+      maxLayers: options.maxLayers ?? 8,
+      maxCycles: options.maxCycles ?? Infinity,
+    },
+    guarded: options.guarded ?? true,
+    ...(options.enough ? { enough: async (at: Measured) => options.enough!(at.loss) } : {}),
   })
-  const chosen = steps.at(-1)?.layers.join('') ?? ''
-  return { chosen, steps, measured }
+  const chosen = [...(steps.at(-1)?.choice.keys() ?? [])].join('')
+  return { chosen, steps, known, measured, priced }
 }
 
 /** Every layer takes its share off the loss, whatever else is float. */
@@ -82,14 +110,14 @@ describe('the search', () => {
   it('weighs by the layers that are added: a little more loss for half the layers', async () => {
     const loss = (set: Set<string>) => (set.has('a') ? (set.has('c') ? 0.68 : 0.7) : 1)
     const { steps } = await search(['abc', 'a'], loss, { minImprovement: 0.1 })
-    expect(steps.map(({ layers }) => layers.join(''))).toEqual(['a'])
+    expect(steps.map(({ choice }) => [...choice.keys()].join(''))).toEqual(['a'])
   })
 
   it('of equals takes the smaller set, then the first', async () => {
     const loss = (set: Set<string>) => (set.has('a') || set.has('b') ? 0.5 : 1)
     expect((await search(['b', 'a'], loss)).chosen).toBe('b')
     const equal = (set: Set<string>) => 1 - 0.25 * Math.min(2, set.size)
-    expect((await search(['ab', 'c'], equal, { maxLayers: 2 })).steps[0]!.layers).toHaveLength(1)
+    expect((await search(['ab', 'c'], equal, { maxLayers: 2 })).steps[0]!.choice.size).toBe(1)
   })
 
   it('drops a layer that stopped paying, and goes on with the room', async () => {
@@ -126,6 +154,7 @@ describe('the search', () => {
     // Better than all INT8, but worse than the step before.
     const falling = (set: Set<string>) => (set.size === 1 ? -25 : -24)
     expect((await search(['a', 'b'], loss, { sqnrOf: falling })).chosen).toBe('a')
+    expect((await search(['a', 'b'], loss, { sqnrOf: falling, guarded: false })).chosen).toBe('ab')
   })
 
   it('is never worse than INT8, and nothing where nothing helps', async () => {
@@ -138,6 +167,52 @@ describe('the search', () => {
     const loss = independent(Object.fromEntries(letters.map((letter, i) => [letter, i / 100])))
     const { measured } = await search(letters, loss, { maxLayers: 1 })
     expect(measured).toEqual([...'zyxwvutsrqpo'])
+  })
+
+  it('weighs a gain by the time it costs: a third of the gain for a tenth of the time comes first', async () => {
+    const loss = independent({ a: 0.3, b: 0.1 })
+    const costs = { a: 400, b: 40 }
+    expect((await search(['a', 'b'], loss, { maxLayers: Infinity, costs })).steps.map(({ added }) => added)).toEqual([
+      ['b'],
+      ['a'],
+    ])
+    // What costs next to nothing does not win by that alone: a hundredth of the time is the least that counts.
+    const free = { a: 12, b: 0 }
+    expect((await search(['a', 'b'], loss, { maxLayers: Infinity, costs: free })).steps[0]!.added).toEqual(['a'])
+  })
+
+  it('keeps to the time of the programs, whatever the cheap price said', async () => {
+    const loss = independent({ a: 0.3, b: 0.2, c: 0.1 })
+    const options = { maxCycles: 1100, costs: { a: 300, b: 60, c: 30 }, cheapCosts: { a: 20, b: 60, c: 30 } }
+    const { chosen, steps, known } = await search(['a', 'b', 'c'], loss, options)
+    expect(chosen).toBe('bc')
+    expect(steps.map(({ cycles }) => cycles)).toEqual([1060, 1090])
+    // What was priced and refused is known all the same.
+    expect(known.map(({ choice, cycles }) => `${[...choice.keys()].join('')} ${cycles}`)).toContain('a 1300')
+  })
+
+  it('prices few programs', async () => {
+    const letters = [...'abcdefghij']
+    const loss = independent(Object.fromEntries(letters.map((letter, i) => [letter, i / 100])))
+    const { priced, measured } = await search(letters, loss, { minImprovement: 0.045 })
+    expect(priced.slice(0, 3)).toEqual(['', 'j', 'i'])
+    expect(2 * new Set(priced).size).toBeLessThan(new Set(measured).size)
+  })
+
+  it('takes each layer in the precision that pays, where there are several', async () => {
+    // a needs F32, b is as well off with F16, which is cheaper.
+    const loss = (_: Set<string>, choice: Choice) =>
+      1 - (choice.get('a') === 'F32' ? 0.5 : choice.has('a') ? 0.1 : 0) - (choice.has('b') ? 0.2 : 0)
+    const costs = { aF16: 20, aF32: 40, bF16: 20, bF32: 90 }
+    const { steps } = await search(['a', 'b'], loss, { modes: ['F16', 'BF16', 'F32'], costs })
+    expect([...steps.at(-1)!.choice].map((one) => one.join(' '))).toEqual(['a F32', 'b F16'])
+  })
+
+  it('ends where it is good enough, and does nothing where it is from the start', async () => {
+    const loss = independent({ a: 0.3, b: 0.2, c: 0.1 })
+    expect((await search(['a', 'b', 'c'], loss, { enough: (at) => at <= 0.55 })).chosen).toBe('ab')
+    const none = await search(['a', 'b', 'c'], loss, { enough: () => true })
+    expect([none.chosen, none.measured]).toEqual(['', []])
   })
 
   it('copes with a perfect, a useless and a broken network', async () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { QuantError } from '../../src/errors.js'
 import type { Graph } from '../../src/ir/graph.js'
 import type { SearchHeader } from '../../src/search/header.js'
+import { historicalChoice } from '../../src/search/historical.js'
 import { rankLosses, readLossTable, writeLossTable } from '../../src/search/losstable.js'
 import { checkQtable, readQtable, writeQtable } from '../../src/search/qtable.js'
 import { parseRepr, repr } from '../../src/search/repr.js'
@@ -80,6 +81,16 @@ describe('the loss table', () => {
     expect(error.message).toBe('this is no row of a loss table')
     expect(failure(() => readLossTable('No.0 : Layer: a Loss: minus one', 'x')).place?.line).toBe(1)
   })
+})
+
+it('the historical rule keeps what made the loss at least 5 % worse, a quarter of the layers at most', () => {
+  const table = (...losses: number[]) => losses.map((loss, i) => ({ layer: `l${i}`, loss }))
+  // Worst first: -15 and -18 are at most 95 % of -20, -19.5 is not.
+  expect(historicalChoice(table(-21, -18, -15, -19.5, -20, -20, -20, -20), -20)).toEqual(['l2', 'l1'])
+  expect(historicalChoice(table(-10, -11, -12, -20), -20)).toEqual(['l0'])
+  expect(historicalChoice(table(-21, -20, -22, -23), -20)).toEqual([])
+  // Its tool gave up where no row was above: so do we.
+  expect(historicalChoice(table(-1, -1, -1, -1), -20)).toEqual([])
 })
 
 describe('the quantize table', () => {

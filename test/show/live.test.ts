@@ -113,6 +113,37 @@ test('remaining time counts what was computed, not what was reused', () => {
   emit.stop()
 })
 
+test('remaining time of the whole build, where the last runs tell', () => {
+  const screen = terminal(60)
+  const emit = liveReporter(screen, { color: false })
+  const stage = (name: string, lastMs?: number) => ({ name, title: name, ...(lastMs === undefined ? {} : { lastMs }) })
+  emit({ type: 'planned', stages: [stage('import', 5000), stage('calibrate', 20_000), stage('verify', 10_000)] })
+  emit({ type: 'started', stage: 'import', because: [{ why: 'never-built' }] })
+  vi.advanceTimersByTime(2000)
+  // 3 of the 5 seconds of import, and the 30 of the others.
+  expect(screen.screen()).toEqual(['● import  2.0 s of about 5.0 s  never built', '2 to go, about 33 s left'])
+  emit({ type: 'finished', stage: 'import', ms: 2000, sameAsBefore: false, note: '' })
+  emit({ type: 'planned', stages: [stage('calibrate', 20_000), stage('verify')] })
+  vi.advanceTimersByTime(100)
+  expect(screen.screen().at(-1)).toBe('2 to go')
+  emit.stop()
+})
+
+test('a stage that counts something else now is judged by that alone', () => {
+  const screen = terminal(100)
+  const emit = liveReporter(screen, { color: false })
+  emit({ type: 'started', stage: 'calibrate', because: [] })
+  vi.advanceTimersByTime(60_000)
+  emit({ type: 'progress', stage: 'calibrate', done: 100, of: 100, reused: 0, unit: 'pictures' })
+  emit({ type: 'progress', stage: 'calibrate', done: 1, of: 11, reused: 0, unit: 'layers tuned' })
+  vi.advanceTimersByTime(2000)
+  emit({ type: 'progress', stage: 'calibrate', done: 6, of: 11, reused: 0, unit: 'layers tuned' })
+  vi.advanceTimersByTime(100)
+  // Five layers in 2.1 s, five are left: the minute of the pictures does not count.
+  expect(screen.screen()[0]).toMatch(/ 6\/11 layers tuned, 2 s left$/)
+  emit.stop()
+})
+
 test('a thousand events within a second are ten drawings at most', () => {
   const screen = terminal(80)
   const emit = liveReporter(screen, { color: true })

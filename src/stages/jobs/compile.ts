@@ -7,6 +7,7 @@ import * as disk from '../../disk.js'
 import type { Warning } from '../../events.js'
 import type { Graph } from '../../ir/graph.js'
 import { writeNpz } from '../../ir/npz.js'
+import { fusedInto } from '../../ir/onnx/fused.js'
 import { describeFallbacks, lower } from '../../quantize/lower.js'
 import type { Precision } from '../../quantize/qgraph.js'
 import { tpuWeights, writeTpu } from '../../quantize/tpu/write.js'
@@ -27,6 +28,8 @@ export async function compileVariant(args: {
   table: string | undefined
   quantize: Precision
   qtable: string | undefined
+  /** The ONNX file, read only to say more of a wrong quantize table. */
+  model: string
   mlir: string
   weights: string
   weightFile: string
@@ -40,7 +43,7 @@ export async function compileVariant(args: {
   let modes: ReadonlyMap<string, Precision> = new Map()
   if (args.qtable !== undefined) {
     const table = readQtable(disk.readText(args.qtable), args.qtable)
-    checkQtable(graph, table, args.qtable)
+    checkQtable(graph, table, args.qtable, fusedOf(args.model))
     modes = table.modes
   }
   const precision = (layer: string): Precision => modes.get(layer) ?? args.quantize
@@ -55,3 +58,14 @@ export async function compileVariant(args: {
   const floatLayers = [...modes.values()].filter((mode) => mode !== args.quantize).length
   return { floatLayers, microseconds: estimated.microseconds, warnings }
 }
+
+/** Where the model is gone or damaged the import says so: here it only makes a hint poorer. */
+const fusedOf =
+  (model: string) =>
+  (layers: ReadonlySet<string>, name: string): string | undefined => {
+    try {
+      return fusedInto(disk.readBytes(model), model, layers)(name)
+    } catch {
+      return undefined
+    }
+  }

@@ -2,11 +2,11 @@ import { boxDistance, likeliestBoxes, strongBoxes } from '../../detect/distance.
 import type { Box, DetectorSpec } from '../../detect/types.js'
 import { openMemo } from '../../engine/memo.js'
 import { emitOnnx } from '../../ir/emit.js'
-import { type Graph, sizeOf, type Tensor } from '../../ir/graph.js'
+import { type Graph, sizeOf } from '../../ir/graph.js'
 import { lower } from '../../quantize/lower.js'
-import type { Precision } from '../../quantize/qgraph.js'
 import { openSession, type Session } from '../../runtime/session.js'
-import { sqnrLoss } from '../../search/loss.js'
+import type { FloatMode } from '../../search/choice.js'
+import { lossOf, type Objective, outputLosses, type Reference, referenceOf, weightsOf } from '../../search/objective.js'
 import { type Int8Run, openReplay, type Replay } from '../../search/replay.js'
 import { encodeLoss } from '../memo-pieces.js'
 import { loadThresholds } from './compile.js'
@@ -17,39 +17,42 @@ export async function readLayers(args: { graph: GraphFiles }): Promise<Graph> {
   return { ...(await loadGraph(args.graph)), weights: new Map() }
 }
 
-/** Losses into the memo, for every set of float layers that a picture lacks. */
+/** A choice as it travels. */
+export type ChoiceList = readonly (readonly [layer: string, mode: FloatMode])[]
+
+/** Losses into the memo, for every choice that a picture lacks. */
 export async function measureLosses(
   args: {
     graph: GraphFiles
     table: string
     /** Of the thresholds in the table. */
     thresholds: string
-    mode: Precision
     detector: DetectorSpec | undefined
     memo: string
-    sets: readonly (readonly string[])[]
-    pictures: readonly { readonly file: SampleFile; readonly pieces: readonly { set: number; key: string }[] }[]
+    choices: readonly ChoiceList[]
+    pictures: readonly { readonly file: SampleFile; readonly pieces: readonly { choice: number; key: string }[] }[]
   },
   progress: (units: number) => void,
 ): Promise<void> {
-  const { detector, mode } = args
+  const { detector } = args
   const graph = await loadGraph(args.graph)
   const inputShape = sampleInputs(graph)[0]!.shape
   const memo = openMemo(args.memo)
   const network = await networkOf(graph, args)
-  const variants = args.sets.map((layers) => {
-    const float = new Set(layers)
-    return lower(graph, network.thresholds, (layer) => (float.has(layer) ? mode : 'INT8'))
+  const variants = args.choices.map((choice) => {
+    const float = new Map(choice)
+    return lower(graph, network.thresholds, (layer) => float.get(layer) ?? 'INT8')
   })
-  // Picture by picture: sessions of a few sets take less memory than activations of many pictures.
+  // Picture by picture: sessions of a few choices take less memory than activations of many pictures.
   for (const { file, pieces } of args.pictures) {
     const { reference, boxes, int8 } = await keep(network.samples, file.digest, network.samplesKept, () =>
       runSample(graph, network, file, detector),
     )
-    for (const { set, key } of pieces) {
-      const outputs = await network.replay.run(variants[set]!, int8)
+    for (const { choice, key } of pieces) {
+      const outputs = await network.replay.run(variants[choice]!, int8)
       const distance = detector && boxDistance(boxes, likeliestBoxes(outputs, detector, inputShape, boxes))
-      memo.put(key, encodeLoss({ sqnr: sqnrLoss(reference, outputs), boxes: distance }))
+      const losses = { boxes: distance, outputs: outputLosses(reference, outputs) }
+      memo.put(key, encodeLoss({ ...losses, sqnr: lossOf(losses, network.vendor) }))
       progress(1)
     }
   }
@@ -59,13 +62,15 @@ interface Network {
   readonly thresholds: ReturnType<typeof loadThresholds>
   readonly float: Session
   readonly replay: Replay
+  /** SQNR over the outputs as the vendor weighs them. */
+  readonly vendor: Objective
   readonly samples: Map<string, Promise<SampleRun>>
   readonly samplesKept: number
 }
 
 interface SampleRun {
   /** The float model's outputs, in the graph's order. */
-  readonly reference: readonly Tensor[]
+  readonly reference: readonly Reference[]
   /** The float model's boxes; none without a detector. */
   readonly boxes: readonly Box[]
   readonly int8: Int8Run
@@ -101,13 +106,13 @@ async function openNetwork(graph: Graph, table: string): Promise<Network> {
     lower(graph, thresholds, () => 'INT8'),
     keptSessions,
   )
-  const outputBytes = graph.nodes
-    .filter(({ name }) => graph.outputs.includes(name))
-    .reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0)
+  const ends = graph.outputs.map((name) => graph.nodes.find((node) => node.name === name)!)
+  const outputBytes = ends.reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0)
   return {
     thresholds,
     float: await openSession(emitOnnx(graph, { outputs: graph.outputs }), graph.name),
     replay,
+    vendor: { kind: 'sqnr', weights: weightsOf(ends, undefined) },
     samples: new Map(),
     samplesKept: Math.max(1, Math.floor(keptBytes / (replay.bytes + outputBytes))),
   }
@@ -124,5 +129,5 @@ async function runSample(
   const outputs = await float.run(feeds)
   const reference = graph.outputs.map((name) => outputs.get(name)!)
   const boxes = detector ? strongBoxes(reference, detector, inputs[0]!.shape) : []
-  return { reference, boxes, int8: await replay.int8(feeds) }
+  return { reference: reference.map(referenceOf), boxes, int8: await replay.int8(feeds) }
 }

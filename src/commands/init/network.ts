@@ -1,0 +1,89 @@
+/** What an ONNX file says of itself, as far as quant.yaml needs it. */
+import { QuantError } from '../../errors.js'
+import { importOnnx } from '../../ir/onnx/import.js'
+import { inspectOnnx, parseOnnx } from '../../ir/onnx/read.js'
+import { type Guess, guessNetwork } from './guess.js'
+
+export interface Network {
+  readonly inputs: readonly {
+    readonly name: string
+    readonly shape: readonly number[]
+    /** Names of the dimensions that the file leaves open and that were filled in. */
+    readonly filled: readonly string[]
+  }[]
+  /** Where to end it: the file's own outputs, or the raw heads before a tail that decodes them. */
+  readonly outputs: readonly { readonly name: string; readonly shape: readonly number[] | undefined }[]
+  /** The file ends elsewhere. */
+  readonly cut: boolean
+  readonly guess: Guess | undefined
+  /** Why import cannot take it as it is. */
+  readonly trouble: QuantError | undefined
+}
+
+/** @throws QuantError 'input' for bytes that are no usable ONNX file */
+export function lookAtNetwork(bytes: Uint8Array, file: string): Network {
+  const summary = inspectOnnx(bytes, file)
+  const inputs = summary.inputs.map(({ name, shape }) => ({ name, ...filledIn(shape) }))
+  const own = attempt(summary.outputs)
+  if (own.guess && !own.guess.decoded)
+    return { inputs, outputs: own.outputs, cut: false, guess: own.guess, trouble: undefined }
+  const heads = lastConvolutions(bytes, file)
+  const before = heads.some((name) => !summary.outputs.includes(name)) ? attempt(heads) : undefined
+  if (before?.guess) return { inputs, outputs: before.outputs, cut: true, guess: before.guess, trouble: undefined }
+  return { inputs, outputs: own.outputs, cut: false, guess: own.guess, trouble: own.trouble }
+
+  function attempt(outputs: readonly string[]): Pick<Network, 'outputs' | 'guess' | 'trouble'> {
+    try {
+      const graph = importOnnx(bytes, {
+        file,
+        name: 'network',
+        inputs: Object.fromEntries(inputs.map(({ name, shape }) => [name, shape])),
+        outputs,
+      })
+      const shapes = new Map(graph.nodes.map(({ name, shape }) => [name, shape]))
+      const found = outputs.map((name, index) => ({ name, shape: shapes.get(graph.outputs[index] ?? '') }))
+      const [input] = inputs
+      const guess =
+        inputs.length === 1 && input && found.every(({ shape }) => shape !== undefined)
+          ? guessNetwork({
+              input: input.shape,
+              outputs: found.map(({ shape }) => shape!),
+              layers: new Set(graph.nodes.map(({ op }) => op.type)),
+            })
+          : undefined
+      return { outputs: found, guess, trouble: undefined }
+    } catch (error) {
+      if (!(error instanceof QuantError)) throw error
+      return { outputs: outputs.map((name) => ({ name, shape: undefined })), guess: undefined, trouble: error }
+    }
+  }
+}
+
+/** One picture at a time, in colour; a side that may be anything becomes as long as most detectors of today are trained with. */
+function filledIn(shape: readonly (number | undefined)[] | undefined): { shape: number[]; filled: string[] } {
+  const usual = [1, 3, 640, 640]
+  const words = ['batch', 'channels', 'height', 'width']
+  const given = shape ?? usual.map(() => undefined)
+  return {
+    shape: given.map((size, axis) => size ?? (given.length === 4 ? usual[axis]! : 1)),
+    filled: given.flatMap((size, axis) =>
+      size === undefined ? [given.length === 4 ? words[axis]! : `dimension ${axis}`] : [],
+    ),
+  }
+}
+
+/** Outputs of the convolutions behind which there is no other, in the file's order: where raw heads end. */
+function lastConvolutions(bytes: Uint8Array, file: string): string[] {
+  const nodes = parseOnnx(bytes, file).graph!.node
+  /** Tensors from which a convolution is reached. */
+  const leading = new Set<string>()
+  const found: string[] = []
+  // ONNX files are in topological order, so backwards all readers of a tensor come before its maker.
+  for (const { opType, input, output } of nodes.toReversed()) {
+    const convolution = opType === 'Conv'
+    const leads = output.some((name) => leading.has(name))
+    if (convolution && !leads) found.push(output[0]!)
+    if (convolution || leads) for (const name of input) leading.add(name)
+  }
+  return found.reverse()
+}

@@ -1,0 +1,61 @@
+import { QuantError } from '../../errors.js'
+import { frontText } from '../../show/front.js'
+import type { Selection } from '../../stages/selection.js'
+import { block, count, type Described } from './described.js'
+
+/** What a search for mixed precision found: NAME_selection.json. @throws QuantError 'input' for JSON of another kind */
+export function describeSelection(text: string, file: string): Described {
+  const selection = parse(text)
+  if (selection?.front === undefined || selection.steps === undefined)
+    throw new QuantError('input', `${file}: not a kind of JSON that is known`, {
+      place: { file },
+      hint: 'NAME_selection.json, as a build with `mix:` writes it, can be inspected',
+    })
+  const { loss, pictures, order, max_float_layers, max_microseconds, min_improvement, steps, precision } = selection
+  const limits = [
+    `steps of ${(100 * min_improvement).toFixed(1)} % and more`,
+    ...(max_float_layers === null ? [] : [`at most ${count(max_float_layers, 'layer')}`]),
+    ...(max_microseconds === null ? [] : [`at most ${max_microseconds.toFixed(1)} us`]),
+  ]
+  return {
+    facts: { kind: 'selection', ...selection },
+    text: [
+      `${file}: search for mixed precision, ${count(pictures, 'picture')}`,
+      `loss: ${loss}; ${order === 'historical' ? "the vendor's rule of before February 2023" : limits.join(', ')}`,
+      '',
+      frontText(selection, Infinity),
+      ...(steps.length === 0
+        ? []
+        : [
+            block(
+              ['step', 'layers', 'chip us', 'cheap', 'loss', 'SQNR dB', ''],
+              steps.map((step, i) => [
+                String(i + 1),
+                String(step.layers),
+                step.microseconds.toFixed(1),
+                step.microseconds_cheap.toFixed(1),
+                step.loss.toFixed(4),
+                step.sqnr.toFixed(2),
+                [...listed('+', step.added), ...listed('-', step.dropped)].join(' '),
+              ]),
+              'rrrrrrl',
+            ),
+          ]),
+      block(['float layer', ''], Object.entries(precision)),
+    ].join('\n'),
+  }
+}
+
+/** A few names; a stretch of the network has too many. */
+function listed(sign: string, layers: readonly string[] = []): string[] {
+  const names = layers.slice(0, 4).map((layer) => `${sign}${layer}`)
+  return layers.length > 4 ? [...names, `${sign}${layers.length - 4} more`] : names
+}
+
+function parse(text: string): Selection | undefined {
+  try {
+    return JSON.parse(text) as Selection
+  } catch {
+    return undefined
+  }
+}

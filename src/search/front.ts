@@ -1,0 +1,24 @@
+/** Choices of which none is both faster and better than another. */
+
+export interface Point {
+  /** Estimated cycles of the program. */
+  readonly cycles: number
+  readonly loss: number
+  /** How many layers are float. */
+  readonly size: number
+}
+
+/** Fastest first, so that the loss falls. Of equals the first. */
+export function paretoFront<T extends Point>(points: readonly T[]): T[] {
+  const sorted = [...points].sort((a, b) => a.cycles - b.cycles || a.loss - b.loss || a.size - b.size)
+  let least = Infinity
+  return sorted.filter(({ loss }, index) => {
+    const better = loss < least || index === 0
+    if (better) least = loss
+    return better
+  })
+}
+
+/** The best point of a front that is allowed; undefined where none is. */
+export const bestOf = <T extends Point>(front: readonly T[], allowed: (point: T) => boolean): T | undefined =>
+  front.findLast(allowed)

@@ -1,0 +1,69 @@
+/** What a search makes small, against the definitions written out. */
+import { describe, expect, it } from 'vitest'
+import { meanLoss, sqnr, sqnrLoss } from '../../src/search/loss.js'
+import { lossOf, outputLosses, referenceOf, weightsOf } from '../../src/search/objective.js'
+
+const tensor = (...values: number[]) => ({ shape: [values.length], data: Float32Array.from(values) })
+const wave = (count: number, step: number) => Array.from({ length: count }, (_, i) => Math.sin(i * step) + 0.1)
+
+describe('losses of outputs', () => {
+  const reference = [tensor(...wave(50, 0.7)), tensor(...wave(200, 0.3))]
+  const other = [tensor(...wave(50, 0.7001)), tensor(...wave(200, 0.299))]
+  const outputs = outputLosses(reference.map(referenceOf), other)
+
+  it('have the SQNR of the vendor, bit for bit', () => {
+    expect(outputs.map((one) => one.sqnr)).toEqual(reference.map(({ data }, i) => sqnr(data, other[i]!.data)))
+    const shapes = reference.map(({ shape }, i) => ({ name: `o${i}`, shape }))
+    const vendor = { kind: 'sqnr', weights: weightsOf(shapes, undefined) } as const
+    expect(lossOf({ boxes: undefined, outputs }, vendor)).toBe(sqnrLoss(reference, other))
+  })
+
+  it('have the cosine of the angle between them', () => {
+    const [right] = outputLosses([referenceOf(tensor(3, 4))], [tensor(4, 3)])
+    expect(right!.cosine).toBeCloseTo(24 / 25, 12)
+    const cosineOf = (a: number[], b: number[]) => outputLosses([referenceOf(tensor(...a))], [tensor(...b)])[0]!.cosine
+    expect(cosineOf([0, 0], [0, 0])).toBe(1)
+    expect(cosineOf([0, 0], [1, 0])).toBe(0)
+    expect(cosineOf([1, 2], [0, 0])).toBe(0)
+    expect(cosineOf([1, 2], [Number.NaN, 0])).toBeNaN()
+  })
+})
+
+describe('the loss of a picture', () => {
+  const outputs = [
+    { sqnr: 10, cosine: 0.9 },
+    { sqnr: 30, cosine: 0.98 },
+  ]
+
+  it('weighs outputs', () => {
+    expect(lossOf({ boxes: 0.3, outputs }, { kind: 'detection', weights: [] })).toBe(0.3)
+    expect(lossOf({ boxes: 0.3, outputs }, { kind: 'sqnr', weights: [3, 1] })).toBe(-15)
+    expect(lossOf({ boxes: undefined, outputs }, { kind: 'cosine', weights: [1, 1] })).toBeCloseTo(0.06, 12)
+  })
+
+  it('leaves out what has no noise, and is the worst where something is not finite', () => {
+    const perfect = [{ sqnr: Infinity, cosine: 1 }, outputs[1]!]
+    expect(lossOf({ boxes: undefined, outputs: perfect }, { kind: 'sqnr', weights: [3, 1] })).toBe(-30)
+    expect(lossOf({ boxes: undefined, outputs: perfect.slice(0, 1) }, { kind: 'sqnr', weights: [1] })).toBe(-Infinity)
+    const broken = [{ sqnr: Number.NaN, cosine: Number.NaN }, outputs[1]!]
+    for (const kind of ['sqnr', 'cosine'] as const)
+      expect(meanLoss([lossOf({ boxes: undefined, outputs: broken }, { kind, weights: [1, 1] }), -3])).toBe(Infinity)
+  })
+})
+
+describe('weights of outputs', () => {
+  const outputs = [
+    { name: 'heat_Conv', shape: [1, 4, 2, 2] },
+    { name: 'size_Sigmoid', shape: [1, 2] },
+  ]
+
+  it('are their sizes, or what the user says by tensor or layer, else 1', () => {
+    expect(weightsOf(outputs, undefined)).toEqual([16, 2])
+    expect(weightsOf(outputs, { heat: 4 })).toEqual([4, 1])
+    expect(weightsOf(outputs, { size_Sigmoid: 0 })).toEqual([1, 0])
+  })
+
+  it('must name outputs', () => {
+    expect(() => weightsOf(outputs, { heat: 1, haet: 2 })).toThrow('`mix.weights` names haet, which is no output')
+  })
+})
