@@ -34,6 +34,9 @@ describe('settings', () => {
       storePlaces(set, '/p', { QUANT_STORE: '/ci', QUANT_REMOTE: 'https://other/a', QUANT_REMOTE_TOKEN: 't' }),
     ).toEqual({ store: '/ci', remote: { url: 'https://other/a', mode: 'read-write', timeoutMs: 2500, token: 't' } })
     expect(storePlaces(set, '/p', { QUANT_REMOTE: '' }).remote).toBeUndefined()
+    expect(storePlaces(set, '/p', { QUANT_REMOTE_MODE: 'read-write' }).remote?.mode).toBe('read-write')
+    expect(storePlaces(set, '/p', { QUANT_REMOTE_MODE: 'read-only' }).remote?.mode).toBe('read-only')
+    expect(() => storePlaces(set, '/p', { QUANT_REMOTE_MODE: 'write' })).toThrow('QUANT_REMOTE_MODE is `write`')
   })
 
   test.each(['host:8080', 'ftp://host', 'http://user:word@host', 'http://host/?a=b', 'http:// host'])(
