@@ -82,12 +82,15 @@ export function checkQtable(
       return new QuantError('input', `the quantize table names a layer that the model has not: ${layer}`, {
         place: places.get(layer) ?? { file },
         hint:
-          whole !== undefined
+          whole !== undefined && tensorOf(whole) !== tensorOf(layer)
             ? `that node of the model is part of the layer ${JSON.stringify(whole)}: write that`
-            : close === undefined
+            : (whole ?? close) === undefined
               ? 'remove the line'
-              : `did you mean ${JSON.stringify(close)}?`,
+              : `did you mean ${JSON.stringify(whole ?? close)}?`,
       })
     })
   if (first) throw new QuantError(first.code, first.message, { place: first.place, hint: first.hint, more })
 }
+
+/** A layer is called by its tensor, `_` and its operator. */
+const tensorOf = (layer: string): string => layer.replace(/_[A-Za-z0-9]+$/, '')

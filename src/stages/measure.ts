@@ -61,7 +61,8 @@ export async function measure(
     pieces: pieces.flat(),
     unit: 'runs',
     workers: recipe.pool.size,
-    chunks: (missing) => chunksOfChoices(missing, recipe.pool.size),
+    chunks: (missing) =>
+      chunksOfChoices(missing, workersFor(disk.readText(graph.mlir), files.length, recipe.pool.size)),
     work: (chunk, progress) =>
       recipe.pool.run(
         'measureLosses',
@@ -92,10 +93,20 @@ interface Piece {
   readonly key: string
 }
 
+/** A worker that starts anew costs as much as running networks for so many operations. */
+const startOperations = 100e9
+
+/** A small network is searched by one worker: a second would take longer to start than it saves. By what its table of losses takes. */
+function workersFor(mlir: string, pictures: number, most: number): number {
+  const operations = Number(/module\.FLOPs = (\d+)/.exec(mlir)?.[1] ?? Infinity)
+  const layers = mlir.match(/"top\.(?!Weight|Input|None)/g)?.length ?? 0
+  return Math.max(1, Math.min(most, Math.floor((operations * layers * pictures) / startOperations)))
+}
+
 /** A network is lowered once per chunk that it is in, so chunks are of whole choices: neighbours, which share what lies behind them. */
 function chunksOfChoices(missing: readonly Piece[], workers: number): Piece[][] {
   const choices = [...new Set(missing.map(({ choice }) => choice))]
-  const size = Math.max(1, Math.min(16, Math.ceil(choices.length / (4 * workers))))
+  const size = workers === 1 ? 256 : Math.max(1, Math.min(16, Math.ceil(choices.length / (4 * workers))))
   const chunkOf = new Map(choices.map((choice, i) => [choice, Math.floor(i / size)]))
   const chunks: Piece[][] = Array.from({ length: Math.ceil(choices.length / size) }, () => [])
   for (const piece of missing) chunks[chunkOf.get(piece.choice)!]!.push(piece)

@@ -18,15 +18,13 @@ export function storePlaces(
     throw new QuantError('usage', 'QUANT_REMOTE is no http or https address', {
       hint: 'QUANT_REMOTE=http://HOST:PORT, without user and password; QUANT_REMOTE_TOKEN is the bearer token',
     })
-  if (QUANT_REMOTE_MODE && QUANT_REMOTE_MODE !== 'read-only' && QUANT_REMOTE_MODE !== 'read-write')
-    throw new QuantError('usage', `QUANT_REMOTE_MODE is \`${QUANT_REMOTE_MODE}\``, {
-      hint: 'read-only or read-write',
-    })
+  const modes = ['read-only', 'read-write'] as const
+  const asked = QUANT_REMOTE_MODE ? modes.find((one) => one === QUANT_REMOTE_MODE) : mode
+  if (asked === undefined)
+    throw new QuantError('usage', `QUANT_REMOTE_MODE is \`${QUANT_REMOTE_MODE}\``, { hint: modes.join(' or ') })
   const url = (QUANT_REMOTE ?? remote)?.replace(/\/+$/, '')
   return {
     store: QUANT_STORE ? resolve(QUANT_STORE) : resolve(root, path),
-    remote: url
-      ? { url, mode: QUANT_REMOTE_MODE || mode, timeoutMs: 1000 * timeout, token: QUANT_REMOTE_TOKEN || undefined }
-      : undefined,
+    remote: url ? { url, mode: asked, timeoutMs: 1000 * timeout, token: QUANT_REMOTE_TOKEN || undefined } : undefined,
   }
 }

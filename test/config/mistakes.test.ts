@@ -581,3 +581,29 @@ test('Windows line ends change no place and no text', () => {
   const text = right.replace('  method: kl', '  methd: kl')
   expect(complaints(text.replaceAll('\n', '\r\n'))).toBe(complaints(text))
 })
+
+describe('a search for mixed precision', () => {
+  const mix = 'mix: { min_improvement: 5% } }'
+  const said = (settings: string): string => complaints(right.replace(mix, () => `mix: { ${settings} } }`))
+  test('the settings that fit together', () => {
+    expect(said('mode: auto, max_latency: 1.3x, pick: 80us, target: { loss: 0.05 }')).toBe('no complaints')
+    expect(said('objective: cosine, weights: { a: 2 }, pick: 3, max_latency: 0.08 ms')).toBe('no complaints')
+    expect(said('order: historical, mode: F16')).toBe('no complaints')
+  })
+  test.each([
+    ['max_latency: fast', '`fast` cannot be `variants.mix.mix.max_latency`', 'a time such as 80us or 0.08ms, or 1.3x'],
+    ['pick: fastest', '`fastest` cannot be `variants.mix.mix.pick`', 'best, a number of float layers, or a time'],
+    ['objective: speed', '`speed` is not a value of `variants.mix.mix.objective`', 'known: detection, sqnr, cosine'],
+    ['weights: { a: 2 }', '`weights` has no effect with `objective: detection`', 'write `objective: sqnr`'],
+    ['objective: sqnr, weights: { a: 0 }', 'every output in `weights` counts 0', 'give one of them a weight'],
+    ['target: { loss: 1, map_drop: 0.1 }', '`target` has 2 figures', 'one of loss, map50_drop'],
+    ['target: { map50_drop: 1% }', '`map50_drop` cannot be found without', 'take `loss`, which needs no labels'],
+    ['order: historical, pick: 3', '`pick` has no effect with `order: historical`', 'no settings but `mode`'],
+    ['order: historical, mode: auto', '`mode: auto` has no effect with `order: historical`', 'no settings but `mode`'],
+    ['table: q, objective: sqnr', '`objective` has no effect beside `mix.table`', 'remove one of the two'],
+  ])('%s', (settings, message, hint) => {
+    const text = said(settings)
+    expect(text).toContain(message)
+    expect(text).toContain(hint)
+  })
+})

@@ -54,4 +54,8 @@ test('the layer that a node went into is proposed, with the place in the table',
       place: expect.objectContaining({ file: 'q', line: 3, column: 1 }),
     }),
   )
+  const typo = readQtable('last_Cnv F32\n', 'q')
+  expect(() => checkQtable(graph, typo, 'q', (known, name) => fusedInto(bytes, 'silu.onnx', known)(name))).toThrow(
+    expect.objectContaining({ hint: 'did you mean "last_Conv"?' }),
+  )
 })

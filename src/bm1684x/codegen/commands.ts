@@ -74,10 +74,15 @@ function spread(slot: Slot | 'res0', { n, c, h, w }: Strides): ArFields {
 }
 
 function operand(slot: Slot, from: Operand): ArFields {
-  const type = { [`${slot}_prec`]: prec[from.prec], [`${slot}_sign`]: sign(from.signed) }
-  if ('constant' in from)
-    return { ...type, [`${slot}_const`]: 1, [`${slot}_addr`]: immediate(from.constant, from.prec) }
-  return { ...type, [`${slot}_addr`]: from.address, ...(from.strides && spread(slot, from.strides)) }
+  const [type, signed] = [prec[from.prec], sign(from.signed)]
+  const address = 'constant' in from ? immediate(from.constant, from.prec) : from.address
+  // Spelled out: names that are put together take longer than all the rest.
+  const fields: ArFields =
+    slot === 'opd0'
+      ? { opd0_prec: type, opd0_sign: signed, opd0_addr: address }
+      : { opd1_prec: type, opd1_sign: signed, opd1_addr: address }
+  if ('constant' in from) return { ...fields, [`${slot}_const`]: 1 }
+  return from.strides === undefined ? fields : { ...fields, ...spread(slot, from.strides) }
 }
 
 function arith(

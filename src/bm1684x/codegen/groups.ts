@@ -115,7 +115,15 @@ function planGroup(context: Context, nodes: readonly QNode[], room: number): Pla
   return best
 }
 
-const countsOf = (cut: Cut): Set<number> => new Set(sliceCounts.map((count) => cut.countOf(count)))
+/** Rising; each once. */
+function* countsOf(cut: Cut): Generator<number> {
+  let before = 0
+  for (const slices of sliceCounts) {
+    const count = cut.countOf(slices)
+    if (count > before) yield count
+    before = count
+  }
+}
 
 /** All steps of a group, in as many slices as it takes to fit; undefined where no number does. */
 function build(context: Context, { nodes, tiling, cut, slices }: Plan): Group | undefined {

@@ -49,15 +49,18 @@ export async function compileVariant(args: {
   const precision = (layer: string): Precision => modes.get(layer) ?? args.quantize
   const warnings = describeFallbacks(graph, precision)
   const quantized = lower(graph, thresholds, precision, (warning) => warnings.push(warning))
-  disk.writeAtomic(args.weights, writeNpz(tpuWeights(quantized)))
-  disk.writeAtomic(args.mlir, writeTpu(quantized, { weightFile: args.weightFile, mode: args.quantize }))
+  write(args.weights, writeNpz(tpuWeights(quantized)))
+  write(args.mlir, writeTpu(quantized, { weightFile: args.weightFile, mode: args.quantize }))
   const program = generate(quantized, { quantInput: args.quantInput, quantOutput: args.quantOutput })
-  disk.writeAtomic(args.bmodel, writeBmodel(program))
+  write(args.bmodel, writeBmodel(program))
   const estimated = estimateRecord(estimate(program))
-  disk.writeAtomic(args.estimate, `${JSON.stringify(estimated, undefined, 2)}\n`)
+  write(args.estimate, `${JSON.stringify(estimated, undefined, 2)}\n`)
   const floatLayers = [...modes.values()].filter((mode) => mode !== args.quantize).length
   return { floatLayers, microseconds: estimated.microseconds, warnings }
 }
+
+/** Unsynced: the engine syncs what it takes over, and nobody looks at these files otherwise. */
+const write = (path: string, data: Uint8Array | string): void => disk.writeAtomic(path, data, { synced: false })
 
 /** Where the model is gone or damaged the import says so: here it only makes a hint poorer. */
 const fusedOf =
