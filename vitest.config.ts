@@ -5,6 +5,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // onnxruntime aborts the process when a thread is ended inside run(); processes can be ended safely.
     pool: 'forks',
+    // All cores: on two, one less would be one.
+    maxWorkers: '100%',
     testTimeout: 120_000,
     hookTimeout: 120_000,
     reporters: process.env.CI ? ['default', 'json'] : ['default'],
