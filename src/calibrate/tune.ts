@@ -167,6 +167,9 @@ function errorByElement({ op }: Node): { values(one: Case): Float32Array; negati
     case 'Reshape':
     case 'Slice':
       return { values: ({ expected }) => expected, negativeSlope: 1 }
+    // Which index it gives says little of how far the values are off.
+    case 'ArgMax':
+      return { values: ({ operands }) => operands[0]!.data, negativeSlope: 1 }
     case 'LeakyRelu':
       return { values: ({ operands }) => operands[0]!.data, negativeSlope: op.alpha }
     default:
