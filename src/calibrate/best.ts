@@ -130,7 +130,8 @@ function probeOf(graph: Graph, group: ScaleGroup): Probe {
     return values.length > 0 && values.every((name) => members.has(name))
   }
   const readers = new Set<string>()
-  for (const member of members) for (const { name } of users.get(member)!) if (!members.has(name)) readers.add(name)
+  for (const member of members)
+    for (const user of users.get(member)!) if (!members.has(user.name) && !isArgMax(user)) readers.add(user.name)
 
   const made: Node[] = [
     { name: STEP, op: { type: 'Input' }, inputs: [], shape: [1] },
@@ -165,7 +166,7 @@ function probeOf(graph: Graph, group: ScaleGroup): Probe {
       if (!inside(node) || node.op.type === 'LeakyRelu' || node.op.type === 'PRelu') round(node)
     } else if (readers.has(node.name)) compute(node)
   }
-  const ends = group.members.filter((member) => graph.outputs.includes(member))
+  const ends = group.members.filter((member) => graph.outputs.includes(member) || users.get(member)!.some(isArgMax))
   const judged = [...readers, ...ends].map((name) => ({ exact: name, rounded: roundedAs.get(name) ?? name }))
   return {
     group,
@@ -174,6 +175,9 @@ function probeOf(graph: Graph, group: ScaleGroup): Probe {
     judged,
   }
 }
+
+/** How far one index is from another says nothing: what an ArgMax reads is judged itself. */
+const isArgMax = ({ op }: Node): boolean => op.type === 'ArgMax'
 
 /** sum (a - b)^2 / sum a^2; 0 for a layer that is zero: it says nothing. */
 function noise(a: Float32Array, b: Float32Array): number {

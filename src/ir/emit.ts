@@ -2,7 +2,7 @@
 import { QuantError } from '../errors.js'
 import { isFunction } from './functions.js'
 import { type Graph, type Node, nodesByName, type Op, type Relu } from './graph.js'
-import { type AttributeValue, float, type OnnxBuilder, onnxBuilder } from './onnx/builder.js'
+import { type AttributeValue, DataType, float, type OnnxBuilder, onnxBuilder } from './onnx/builder.js'
 import { writeFunction } from './onnx/functions.js'
 
 export interface EmitOptions {
@@ -138,6 +138,10 @@ function emitNode(graph: Graph, node: Node, byName: ReadonlyMap<string, Node>, b
       return finish(op.type, inputs)
     case 'Softmax':
       return finish('Softmax', inputs, { axis: op.axis })
+    case 'ArgMax': {
+      const index = builder.node('ArgMax', inputs, fresh('index'), { axis: op.axis, keepdims: op.keepDims ? 1 : 0 })
+      return finish('Cast', [index], { to: DataType.FLOAT })
+    }
     case 'MaxPool':
       return finish('MaxPool', inputs, { kernel_shape: op.kernel, strides: op.strides, pads: op.pads })
     case 'AvgPool': {

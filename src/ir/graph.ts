@@ -94,6 +94,11 @@ export type Op =
   /** x >= 0 ? x : x * slope; slope is a weight [1, c, 1, ...] of as many dimensions as x. */
   | { readonly type: 'PRelu' }
   | { readonly type: 'Softmax'; readonly axis: number }
+  /**
+   * Where along the axis the largest value is, the first one of equals; the result has 1 in place of the axis, or drops it. Whole
+   * numbers as float32, which ONNX gives as int64: all of them are exact, since an axis has 2^24 elements at most.
+   */
+  | { readonly type: 'ArgMax'; readonly axis: number; readonly keepDims: boolean }
   | { readonly type: 'MaxPool'; readonly kernel: Pair; readonly strides: Pair; readonly pads: Pads }
   /** `keepDims` false: [n,c,1,1] is written as [n,c] (ReduceMean without keepdims). */
   | {

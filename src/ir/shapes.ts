@@ -146,6 +146,11 @@ export function resultShape(node: Pick<Node, 'name' | 'op' | 'shape'>, inputs: r
       operands(1, 1)
       need(isAxis(op.axis, x), `axis ${op.axis} is not one of ${showShape(x)}`)
       return x
+    case 'ArgMax':
+      operands(1, 1)
+      need(isAxis(op.axis, x), `axis ${op.axis} is not one of ${showShape(x)}`)
+      need(x[op.axis]! <= 2 ** 24, `axis ${op.axis} of ${showShape(x)} is longer than float32 can count`)
+      return op.keepDims ? x.with(op.axis, 1) : x.toSpliced(op.axis, 1)
     case 'MaxPool': {
       operands(1, 1)
       const [n, c] = image()

@@ -143,6 +143,7 @@ function emitNode(emission: Emission, node: QNode): string {
     case 'LeakyRelu':
     case 'PRelu':
     case 'Softmax':
+    case 'ArgMax':
     case 'AvgPool':
     case 'Add':
     case 'Mul':

@@ -2,6 +2,7 @@
 import type { Thresholds } from '../calibrate/threshold.js'
 import type { Warning } from '../events.js'
 import type { Graph, Node } from '../ir/graph.js'
+import { lowerArgMax } from './lower/argmax.js'
 import { withCorrectedBiases } from './lower/bias.js'
 import { type Lowering, startLowering } from './lower/context.js'
 import { lowerFloat } from './lower/float.js'
@@ -45,9 +46,11 @@ function lowerNode(
   } else if (op.type === 'Reshape') {
     // A Reshape converts nothing: it keeps the type of what it reads.
     lowering.add({ name, op, inputs, shape, type: lowering.typeOf(inputs[0]!), layer: name })
+  } else if (op.type === 'ArgMax') {
+    lowerArgMax(lowering, { ...node, op })
   } else {
     const place = placement(lowering.graph, node, precision(name)).precision
     if (place === 'INT8') lowerInt8(lowering, node, warn)
-    else lowerFloat(lowering, node, floatKinds[place])
+    else lowerFloat(lowering, { ...node, op }, floatKinds[place])
   }
 }

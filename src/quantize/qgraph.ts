@@ -70,6 +70,11 @@ export type QOp =
   | { readonly type: 'Spread'; readonly scaleH: number; readonly scaleW: number }
   /** Data movement: the same on 8-bit and float values; result and operands share type and scale. */
   | OpOf<'MaxPool' | 'Concat' | 'Upsample' | 'Permute' | 'Reshape' | 'Slice' | 'Pad' | 'Min' | 'Max'>
+  /**
+   * Where the largest value is along an axis of `length` elements, the first one of equals; the axis becomes 1. The operand may be of
+   * any type, for stored values stand in the order of what they mean; the result is F32.
+   */
+  | { readonly type: 'ArgMax'; readonly axis: number; readonly length: number }
   /** Float ops, computed in float32 and rounded once to the node's type (F16, BF16). */
   | FunctionOp
   | OpOf<

@@ -1,8 +1,11 @@
 /** What a search tries in float. */
 import { type Graph, type Node, nodesByName, type OpType, usersOf } from '../ir/graph.js'
 
-/** Layers that only move data: in float they change nothing by themselves, but a cast less may stand between their neighbours. */
-const MOVES: ReadonlySet<OpType> = new Set(['Reshape', 'MaxPool', 'Slice', 'Permute', 'Upsample', 'Pad'])
+/**
+ * Layers that only move data, or find places in it: in float they change nothing by themselves, but a cast less may stand between
+ * their neighbours.
+ */
+const MOVES: ReadonlySet<OpType> = new Set(['Reshape', 'MaxPool', 'Slice', 'Permute', 'Upsample', 'Pad', 'ArgMax'])
 
 const isCandidate = ({ op }: Node): boolean => op.type !== 'Input' && op.type !== 'Softmax' && !MOVES.has(op.type)
 

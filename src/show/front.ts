@@ -1,14 +1,15 @@
 /** The Pareto front of a search, as people read it. */
 import type { Selection } from '../stages/selection.js'
 import { table } from './table.js'
+import { figure } from './words.js'
 
 /** More points tell nothing new at the end of a build; all of them are in the file. */
 const mostShown = 8
 
 /** Fastest first; `>` stands before the one that is built. @param most rows; the picked one is always among them */
 export function frontText({ front, all_int8, target, objective }: Selection, most = mostShown): string {
-  const drops = (['map50_drop', 'map75_drop', 'map_drop'] as const).filter((figure) =>
-    front.some((point) => point[figure] !== undefined),
+  const drops = (['map50_drop', 'map75_drop', 'map_drop'] as const).filter((drop) =>
+    front.some((point) => point[drop] !== undefined),
   )
   const shown = spread(front, most)
   const rows = shown.map((point) => [
@@ -17,9 +18,9 @@ export function frontText({ front, all_int8, target, objective }: Selection, mos
     modesOf(point.precision),
     point.microseconds.toFixed(1),
     `${(point.microseconds / all_int8.microseconds).toFixed(2)}x`,
-    objective === 'sqnr' ? point.loss.toFixed(2) : point.loss.toFixed(4),
-    point.sqnr.toFixed(2),
-    ...drops.map((figure) => point[figure]?.toFixed(4) ?? '-'),
+    figure(point.loss, objective === 'sqnr' ? 2 : 4),
+    figure(point.sqnr, 2),
+    ...drops.map((drop) => point[drop]?.toFixed(4) ?? '-'),
   ])
   const head = ['', 'float layers', '', 'chip us', 'of INT8', 'loss', 'SQNR dB', ...drops]
   const rest = front.length - shown.length

@@ -63,3 +63,6 @@ export function summary({
     return `nothing to do: ${fresh} up to date (${duration(ms)})`
   return `done in ${duration(ms)}: ${counts.join(', ')}`
 }
+
+/** `14.94`; `-` for one that is infinite. */
+export const figure = (value: number | null, digits: number): string => value?.toFixed(digits) ?? '-'

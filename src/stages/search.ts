@@ -113,7 +113,7 @@ export function selectStage(recipe: Recipe, variant: Variant, mix: Search): Stag
         note:
           layers.length === 0
             ? 'none: equals INT8'
-            : `${layers.length} layers, ${all_int8.sqnr.toFixed(2)} -> ${joint.sqnr.toFixed(2)} dB together, ${(joint.microseconds / all_int8.microseconds).toFixed(2)}x the time`,
+            : `${layers.length} layers, ${decibels(all_int8.sqnr)} -> ${decibels(joint.sqnr)} together, ${(joint.microseconds / all_int8.microseconds).toFixed(2)}x the time`,
       }
     },
   }
@@ -245,8 +245,8 @@ async function historical({ recipe, context, mix, losses, prices, objective }: T
 function selectionOf(recipe: Recipe, mix: Search, found: Found): Selection {
   const { int8, picked, steps, front, drops, maxCycles, reached, tried } = found
   const figures = ({ choice, loss, sqnr, cycles }: Known) => ({
-    loss,
-    sqnr: -sqnr,
+    loss: finite(loss),
+    sqnr: finite(-sqnr),
     microseconds: cycles / 1000,
     ...drops.get(choiceKey(choice)),
   })
@@ -282,6 +282,9 @@ function selectionOf(recipe: Recipe, mix: Search, found: Found): Selection {
     tried,
   }
 }
+
+const decibels = (sqnr: number | null): string => (sqnr === null ? '-' : `${sqnr.toFixed(2)} dB`)
+const finite = (value: number): number | null => (Number.isFinite(value) ? value : null)
 
 /** What the user would not expect. */
 function tell(context: StageContext, variant: Variant, mix: Search, { target, layers, joint }: Selection): void {

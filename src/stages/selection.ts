@@ -34,9 +34,10 @@ export interface Selection {
 }
 
 interface Figures {
-  readonly loss: number
-  /** dB. */
-  readonly sqnr: number
+  /** null where it is infinite: nothing differs from the float network, or a result is no number. */
+  readonly loss: number | null
+  /** dB; null as above. */
+  readonly sqnr: number | null
   /** Estimated, of the program as it would be compiled. */
   readonly microseconds: number
   /** On the labelled pictures, where the target asked for it. */

@@ -221,6 +221,11 @@ describe('a command that is not', () => {
     ['add of a bias', { opd1_addr: lane(1) }, 'start in different lanes'],
     ['add of a bias', { tsk_eu_typ: eu.ar.div }, 'division is for fp32 only'],
     ['add of a bias', { tsk_eu_typ: eu.ar.max, opd1_prec: prec.fp32 }, 'operands of max and min are of one type'],
+    [
+      'add of a bias',
+      { tsk_eu_typ: eu.ar.selectEq, opd0_prec: prec.int8, res0_prec: prec.fp32 },
+      'what is selected is wider than what is compared',
+    ],
     ['free copy', { res0_h_str: 0 }, "the result's h stride is 0"],
     // Bits 18 and 19 of h_str are the high bits of the n stride.
     ['free copy', { res0_n: 2, res0_h_str: 64 + 2 ** 18, res0_n_str: 0 }, ''],

@@ -68,6 +68,28 @@ describe('the best of several thresholds', () => {
     expect(new Set(errors).size).toBe(4)
   })
 
+  it('is judged by the values themselves where an ArgMax reads them', async () => {
+    const net = network()
+    const place = { ...node('place', { type: 'ArgMax', axis: 1, keepDims: true }, ['a']), shape: [1, 1, SIDE, SIDE] }
+    const graph: Graph = { ...net, nodes: [...net.nodes.slice(0, 2), place], outputs: ['place'] }
+    const thresholds = [0.5, 1.5, 4, 9]
+    const judge = await openJudge(graph, [{ group: { layer: 'a', members: ['a'], signed: true }, thresholds }])
+    const [errors] = await judge.errors({ x: { shape, data: x } })
+    await judge.release()
+    const w = net.weights.get('wa')!.data
+    const a = x.map((_, i) => {
+      const [c, at] = [Math.floor(i / PLANE), i % PLANE]
+      return w[2 * c]! * x[at]! + w[2 * c + 1]! * x[PLANE + at]!
+    })
+    const power = a.reduce((sum, value) => sum + value * value, 0)
+    for (const [i, threshold] of thresholds.entries()) {
+      const stored = (value: number): number =>
+        (Math.min(127, Math.max(-128, Math.round((value * 127) / threshold))) * threshold) / 127
+      const wrong = a.reduce((sum, value) => sum + (value - stored(value)) ** 2, 0)
+      expect(errors![i]! / (wrong / power)).toBeCloseTo(1, 2)
+    }
+  })
+
   it('is asked for only where the sets differ, each value once', () => {
     const set = (a: number, b: number): Thresholds =>
       new Map([

@@ -208,6 +208,30 @@ describe('tuning', () => {
     expect(await tuneThresholds(quiet, thresholds, zeros)).toEqual(thresholds)
   })
 
+  it('looks at the values that an ArgMax reads, not at where they are largest', async () => {
+    const place: Node = {
+      name: 'place',
+      op: { type: 'ArgMax', axis: 1, keepDims: true },
+      inputs: ['input'],
+      shape: [1, 1, SIDE, SIDE],
+    }
+    const net: Graph = { name: 'net', nodes: [graph.nodes[0]!, place], weights: new Map(), outputs: ['place'] }
+    const tuned = await tuneThresholds(net, thresholds, feeds)
+    const { threshold, min, max } = thresholds.get('input')!
+    const steps = Array.from({ length: 21 }, (_, i) => threshold + ((Math.max(-min, max) - threshold) * i) / 20)
+    const errors = steps.map((t) => {
+      const stored = (x: number): number => (Math.max(-128, Math.min(127, round((x * 127) / t))) * t) / 127
+      return pictures.reduce((sum, { data }) => {
+        const noise = Math.sqrt(data.reduce((all, x) => all + (x - stored(x)) ** 2, 0))
+        return sum + noise / data.reduce((all, x) => all + Math.abs(x), 0)
+      }, 0)
+    })
+    const best = steps[errors.indexOf(Math.min(...errors))]!
+    expect(tuned.get('input')!.threshold.toFixed(5)).toBe(best.toFixed(5))
+    expect(best).toBeGreaterThan(threshold)
+    expect(best).toBeLessThan(steps.at(-1)!)
+  })
+
   it('says which input a picture lacks', async () => {
     await expect(tuneThresholds(graph, thresholds, [{ image: pictures[0]! }])).rejects.toThrow(
       'a picture for tuning has no value for input "input"',

@@ -86,6 +86,8 @@ export const everyFloatOp: Graph = {
     node('gemm', { type: 'MatMul', rightTranspose: true, ...NO_RELU }, ['größe', 'right', 'bias'], 2, 3),
     node('matmul', { type: 'MatMul', rightTranspose: false, relu: true, reluLimit: -1 }, ['gemm', 'square'], 2, 3),
     node('softmax', { type: 'Softmax', axis: 1 }, ['matmul'], 2, 3),
+    node('class', { type: 'ArgMax', axis: 1, keepDims: false }, ['softmax'], 2),
+    node('row', { type: 'ArgMax', axis: 2, keepDims: true }, ['nhwc'], 1, 4, 1, 8),
     node('deconv', { type: 'Deconv', ...CONV, outputPadding: [1, 0], ...NO_RELU }, ['up', 'turned'], 1, 2, 8, 4),
   ],
   weights: new Map([
@@ -176,6 +178,7 @@ export const everyIntOp: QGraph = {
     ),
     qnode('pad', { type: 'Pad', paddings: [0, 0, 0, 0, 0, 0, 0, 0], value: 0 }, ['cut'], i8(1e-5), 1, 4, 4, 4),
     qnode('nhwc', { type: 'Permute', order: [0, 2, 3, 1] }, ['pad'], i8(1e-5), 1, 4, 4, 4),
+    qnode('row', { type: 'ArgMax', axis: 2, length: 4 }, ['nhwc'], f32, 1, 4, 1, 4),
     qnode(
       'mean',
       { type: 'AvgPoolInt', ...WHOLE, kernel: [4, 4], keepDims: false, requant: ROUND },

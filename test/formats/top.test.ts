@@ -155,6 +155,14 @@ describe('what is wrong is said with its place', () => {
     ['an attribute of another kind', 'alpha = 0.1', 'alpha = true, beta = 0.1', 'attribute alpha must be a number'],
     ['a list of another length', 'order = [0, 2, 3, 1]', 'order = [0, 2, 3]', 'order must be a list of 4 integers'],
     ['a feature we lack', 'mode = 0', 'mode = 1', '"top.Pad": mode other than 0 is not supported'],
+    ['the least instead of the largest', '"ArgMax"', '"ArgMin"', '"top.Arg": mode other than ArgMax is not supported'],
+    [
+      'the last of equals',
+      'select_last_index = false',
+      'select_last_index = true',
+      'select_last_index other than false',
+    ],
+    ['a name that is only ours', '"top.Arg"', '"top.ArgMax"', 'op "top.ArgMax" is not supported'],
     ['more operands than types', '"top.SiLU"(%13)', '"top.SiLU"(%13, %13)', '2 operands and 1 operand types'],
     [
       'more operands than the op takes',

@@ -277,7 +277,7 @@ describe('what is not supported is told with a way out', () => {
       expect(error.code).toBe('model')
       expect(error.message).toBe('operator Det is not supported (node `e` of `m.onnx`)')
       expect(error.hint).toMatch(
-        /^end the network before it: model\.outputs: \[c\]; supported: Abs Add AveragePool .* Upsample$/,
+        /^end the network before it: model\.outputs: \[c\]; supported: Abs Add ArgMax AveragePool .* Upsample$/,
       )
       expect(error.more.map(({ message }) => message)).toEqual([
         'operator NonZero is not supported (node `y` of `m.onnx`)',

@@ -223,6 +223,27 @@ const movements: readonly Case[] = [
   ],
 ]
 
+/** Behind a Relu, as zeros are alike in every precision. As float, since that is what onnxruntime's result is compared with. */
+const argMax = (attributes: Record<string, number>, shape: readonly number[] = image, opset = 13): Uint8Array =>
+  model(
+    shape,
+    (b) => b.node('Cast', [b.node('ArgMax', [b.node('Relu', ['x'], 'r')], 'i', attributes)], 'y', { to: 1 }),
+    { opset },
+  )
+
+const places: readonly Case[] = [
+  ['ArgMax by default', undefined, argMax({}, [7, 4, 5, 6])],
+  ['ArgMax of channels', ['Relu', 'ArgMax'], argMax({ axis: 1 })],
+  ['ArgMax of channels, a map', ['Relu', 'ArgMax'], argMax({ axis: 1, keepdims: 0 }, [1, 21, 9, 70])],
+  ['ArgMax of rows', undefined, argMax({ axis: 2, keepdims: 0 }, [2, 70, 9, 5])],
+  ['ArgMax of columns of opset 9', undefined, argMax({ axis: 3 }, [2, 70, 3, 90], 9)],
+  ['ArgMax of columns of opset 11', undefined, argMax({ axis: -1, keepdims: 0 }, image, 11)],
+  ['ArgMax of classes', undefined, argMax({ axis: 1, keepdims: 0 }, [3, 1000])],
+  ['ArgMax of three axes', undefined, argMax({ axis: 1 }, [2, 84, 33])],
+  ['ArgMax of the second of five axes', undefined, argMax({ axis: 1, keepdims: 0 }, [2, 5, 4, 3, 6])],
+  ['ArgMax, the first of equals', undefined, argMax({ axis: -1, select_last_index: 0 }, [4, 300], 21)],
+]
+
 const resize = (
   given: { readonly scales: readonly number[] } | { readonly sizes: readonly number[] },
   attributes: Record<string, string>,
@@ -294,6 +315,7 @@ export const structureCases: readonly Case[] = [
   ...reductions,
   ...products,
   ...softmaxes,
+  ...places,
   ...movements,
   ...resizes,
 ]

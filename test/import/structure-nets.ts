@@ -213,6 +213,20 @@ export const structureNets: Readonly<Record<string, { readonly exact: boolean; r
         b.node('Concat', levels, 'y', { axis: 1 })
       }),
   },
+  'a class map, up and compared': {
+    exact: true,
+    onnx: () =>
+      model([1, 3, 12, 80], (b) => {
+        const low = b.node('Relu', [conv(b, 'x', [3, 35], 'low', 3)], 'relu')
+        const scores = conv(b, low, [35, 67], 'scores')
+        const up = b.node('Resize', [scores, '', b.floats('twice', [1, 1, 2, 2])], 'up', {
+          mode: 'nearest',
+          coordinate_transformation_mode: 'asymmetric',
+          nearest_mode: 'floor',
+        })
+        b.node('Cast', [b.node('ArgMax', [up], 'index', { axis: 1, keepdims: 0 })], 'y', { to: 1 })
+      }),
+  },
   'YOLOv8 with its distribution decoded': {
     exact: false,
     onnx: () =>

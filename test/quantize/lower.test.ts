@@ -390,3 +390,48 @@ describe('fallbacks', () => {
     ])
   })
 })
+
+describe('an ArgMax', () => {
+  const net = (axis: number, keepDims: boolean, shape: readonly number[]) =>
+    graphOf(
+      [
+        ['x', { type: 'Input' }, [], [2, 2, 4, 4]],
+        ['c', conv1, ['x', 'w'], [2, 2, 4, 4]],
+        ['i', { type: 'ArgMax', axis, keepDims }, ['c'], shape],
+      ],
+      w,
+    )
+  // The ArgMax itself has none.
+  const thresholds = thresholdsOf({ x: 1, c: 1 })
+
+  it('reads what is stored, whatever is asked for, and is an output as it is', () => {
+    for (const precision of ['INT8', 'F16'] as const) {
+      const quantized = lower(net(1, true, [2, 1, 4, 4]), thresholds, mixed({ i: precision }))
+      expect(lines(quantized).slice(2)).toEqual(['c i8 ConvInt(x_si8 c_filter_i8)', 'i f32 ArgMax(c)'])
+      expect(quantized.outputs).toEqual(['i'])
+      expect(describeFallbacks(net(1, true, [2, 1, 4, 4]), mixed({ i: precision }))).toEqual([])
+    }
+    expect(lines(lower(net(1, true, [2, 1, 4, 4]), thresholds, () => 'F16')).slice(2)).toEqual([
+      'c f16 Conv(x_f16 w_f16)',
+      'i f32 ArgMax(c)',
+    ])
+  })
+
+  it('drops its axis by a Reshape', () => {
+    const quantized = lower(net(3, false, [2, 2, 4]), thresholds, int8)
+    expect(lines(quantized).slice(3)).toEqual(['i_index f32 ArgMax(c)', 'i f32 Reshape(i_index)'])
+    expect(quantized.nodes.slice(3).map(({ shape }) => shape)).toEqual([
+      [2, 2, 4, 1],
+      [2, 2, 4],
+    ])
+  })
+
+  it('of the batch is one of columns', () => {
+    const { nodes } = lower(net(0, true, [1, 2, 4, 4]), thresholds, int8)
+    expect(nodes.slice(3)).toMatchObject([
+      { name: 'i_turned', op: { type: 'Permute', order: [1, 2, 3, 0] }, shape: [2, 4, 4, 2], type: { kind: 'i8' } },
+      { name: 'i_index', op: { type: 'ArgMax', axis: 3, length: 2 }, shape: [2, 4, 4, 1], type: { kind: 'f32' } },
+      { name: 'i', op: { type: 'Reshape' }, shape: [1, 2, 4, 4] },
+    ])
+  })
+})

@@ -82,6 +82,7 @@ describe('candidates', () => {
       { type: 'Upsample', scaleH: 2, scaleW: 2 },
       { type: 'Pad', paddings: [0, 0], value: 0 },
       { type: 'Relu', limit: -1 },
+      { type: 'ArgMax', axis: 0, keepDims: true },
     ]
     const nodes = ops.map((op, i) => ({ name: `${i}_${op.type}`, op, inputs: [], shape: [1] }))
     const graph: Graph = { name: 'net', nodes, weights: new Map(), outputs: [] }

@@ -54,6 +54,11 @@ test('the front, with the point that is built', () => {
   ])
 })
 
+test('figures of a network that gives what the float one gives are infinite', () => {
+  const equal = { ...selection, front: [point(0, 0.2, 100), { ...point(3, 0, 130, true), loss: null, sqnr: null }] }
+  expect(frontText(equal).split('\n')[2]).toBe('>             3  2 F16, 1 F32    130.0    1.30x       -        -')
+})
+
 test('of a long front both ends, some between, and what is built', () => {
   const long = { ...selection, front: Array.from({ length: 50 }, (_, i) => point(i, 1 - i / 100, 100 + i, i === 30)) }
   const rows = frontText(long).split('\n')

@@ -128,6 +128,15 @@ export const binary = (
   b: Operand,
 ) => arith(op, shape, result, [a, b])
 
+/** result = a == b ? 1 : 0; a and b are of one type, the result's is not wider. */
+export const equal = (shape: Shape4, result: Place, a: Operand, b: Operand) =>
+  arith('selectEq', shape, result, [a, b], {
+    tsk_opd_num: 3,
+    opd2_const: 1,
+    opd2_prec: prec[result.prec],
+    opd2_addr: immediate(1, result.prec),
+  })
+
 /** result = |a|, of any type. */
 export const absolute = (shape: Shape4, result: Place, a: Place) => arith('abs', shape, result, [a])
 

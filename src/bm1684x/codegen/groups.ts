@@ -159,6 +159,8 @@ function tooLarge({ graph, parts }: Context, node: QNode): QuantError {
   return new QuantError(
     'model',
     `${node.layer ?? node.name} does not fit the BM1684X: one row of ${operands.join(' and ')} -> ${node.shape.join('x')} with ${bytes} bytes of coefficients needs more than the ${laneBytes} bytes of a lane`,
-    { hint: 'use a smaller input or fewer channels' },
+    {
+      hint: 'use a smaller input or fewer channels, or end the network before this layer: model.outputs in quant.yaml',
+    },
   )
 }

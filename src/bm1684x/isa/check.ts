@@ -179,6 +179,7 @@ const unary: readonly number[] = [
   eu.ar.getFirstZero,
 ]
 const alike: readonly number[] = [eu.ar.max, eu.ar.min]
+const selects: readonly number[] = [eu.ar.selectGt, eu.ar.selectEq, eu.ar.selectLt]
 
 function checkAr(found: Findings): void {
   const { field, need, type } = found
@@ -217,6 +218,8 @@ function checkAr(found: Findings): void {
   }
   if (unit === eu.ar.copy && a) need(precBytes[a.type] === precBytes[y.type], 'a copy between types of other widths')
   if (alike.includes(unit)) need(field('opd0_prec') === field('opd1_prec'), 'operands of max and min are of one type')
+  if (selects.includes(unit) && a)
+    need(precBytes[y.type] <= precBytes[a.type], 'what is selected is wider than what is compared')
   if (unit === eu.ar.cast) need(field('opd2_n_str') <= 4, 'casts round by the codes 0 to 4')
 
   const shift = field('tsk_opd_num') === 3 && unit !== eu.ar.mac && field('opd2_const') === 0

@@ -1,5 +1,6 @@
 import { QuantError } from '../../errors.js'
 import { frontText } from '../../show/front.js'
+import { figure } from '../../show/words.js'
 import type { Selection } from '../../stages/selection.js'
 import { block, count, type Described } from './described.js'
 
@@ -34,8 +35,8 @@ export function describeSelection(text: string, file: string): Described {
                 String(step.layers),
                 step.microseconds.toFixed(1),
                 step.microseconds_cheap.toFixed(1),
-                step.loss.toFixed(4),
-                step.sqnr.toFixed(2),
+                figure(step.loss, 4),
+                figure(step.sqnr, 2),
                 [...listed('+', step.added), ...listed('-', step.dropped)].join(' '),
               ]),
               'rrrrrrl',

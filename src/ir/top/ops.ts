@@ -86,6 +86,8 @@ export function writeAttributes(op: Op, shape: readonly number[]): Printed {
       return {}
     case 'Softmax':
       return { axis: i64(op.axis) }
+    case 'ArgMax':
+      return argMax(op.axis, op.keepDims)
     case 'MaxPool':
       return pool(op, false)
     case 'AvgPool':
@@ -102,6 +104,14 @@ export function writeAttributes(op: Op, shape: readonly number[]): Printed {
       return { paddings: integers(op.paddings), val: f64(op.value), mode: i64(0) }
   }
 }
+
+/** Of `Arg`, the vendor's op for ArgMax and ArgMin. */
+export const argMax = (axis: number, keepDims: boolean): Printed => ({
+  axis: i64(axis),
+  keepdims: `${keepDims}`,
+  mode: quoted('ArgMax'),
+  select_last_index: 'false',
+})
 
 /** A pool's `keepDims` has no attribute: it shows in the result's rank. */
 export function pool(op: Pick<OpOf<'AvgPool'>, 'kernel' | 'strides' | 'pads'>, countIncludePad: boolean): Printed {
@@ -165,6 +175,7 @@ export const OPERANDS: Readonly<Record<OpType, readonly [least: number, most: nu
   Min: [2, Infinity],
   Max: [2, Infinity],
   Softmax: [1, 1],
+  ArgMax: [1, 1],
   MaxPool: [1, 1],
   AvgPool: [1, 1],
   Add: [2, Infinity],
@@ -178,6 +189,15 @@ export const OPERANDS: Readonly<Record<OpType, readonly [least: number, most: nu
 }
 
 export const isOpType = (text: string): text is OpType => Object.hasOwn(OPERANDS, text)
+
+/** What an op is called in text, `top.` left out. */
+export const textName = (type: OpType): string => (type === 'ArgMax' ? 'Arg' : type)
+
+/** The op that text calls so; undefined for a name that is not known. */
+export function opTypeOf(text: string): OpType | undefined {
+  if (text === 'Arg') return 'ArgMax'
+  return isOpType(text) && textName(text) === text ? text : undefined
+}
 
 type ReadOp<T extends OpType> = (a: Attributes, type: TensorType, input: TensorType | undefined) => OpOf<T>
 
@@ -258,6 +278,11 @@ export const READ: { readonly [T in OpType]: ReadOp<T> } = {
   Softmax(a) {
     a.only('log', false)
     return { type: 'Softmax', axis: a.integer('axis') }
+  },
+  ArgMax(a) {
+    a.only('mode', 'ArgMax')
+    a.only('select_last_index', false)
+    return { type: 'ArgMax', axis: a.integer('axis'), keepDims: a.flag('keepdims') }
   },
   MaxPool: (a) => ({ type: 'MaxPool', ...readPool(a) }),
   AvgPool: (a, type, input) => ({

@@ -5,7 +5,7 @@ import { attributesOf } from '../mlir/attributes.js'
 import { layersOf, type WeightRef } from '../mlir/layers.js'
 import { type Module, parseModule } from '../mlir/parse.js'
 import type { NpyArray } from '../npz.js'
-import { isOpType, OPERANDS, READ } from './ops.js'
+import { OPERANDS, opTypeOf, READ } from './ops.js'
 
 /**
  * Reads Top-dialect text, ours and the vendor's. Calibrated types are taken as float: the thresholds have their own file.
@@ -19,8 +19,8 @@ export function readTop(text: string, weights: ReadonlyMap<string, NpyArray>, fi
   const { name, layers, weights: refs, outputs } = layersOf(module)
   const nodes = layers.map((layer): Node => {
     const { operation, inputs, inputTypes, type } = layer
-    const op = operation.op.replace(/^top\./, '')
-    if (!operation.op.startsWith('top.') || !isOpType(op))
+    const op = operation.op.startsWith('top.') ? opTypeOf(operation.op.slice(4)) : undefined
+    if (op === undefined)
       throw module.fail(operation.at, `op "${operation.op}" is not supported`, 'end the network before this layer')
     const [least, most] = OPERANDS[op]
     if (inputs.length < least || inputs.length > most)

@@ -9,7 +9,7 @@ import { flopsOf } from '../mlir/flops.js'
 import { double, i64, quoted, type TextOperation, writeModule } from '../mlir/print.js'
 import { usedWeights } from '../mlir/weights.js'
 import type { NpyArray } from '../npz.js'
-import { OPERANDS, writeAttributes } from './ops.js'
+import { OPERANDS, textName, writeAttributes } from './ops.js'
 
 export interface TopOptions {
   /** Bare name of the weight npz, beside the text. */
@@ -33,7 +33,7 @@ export function writeTop(graph: Graph, options: TopOptions): string {
       operations.push({ op: 'top.Weight', name, operands: [], attributes: {}, shape: weight.shape, element: 'f32' })
     }
     operations.push({
-      op: `top.${node.op.type}`,
+      op: `top.${textName(node.op.type)}`,
       name: node.name,
       operands: operandsOf(node),
       attributes: writeAttributes(node.op, node.shape),

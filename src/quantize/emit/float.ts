@@ -16,6 +16,7 @@ type FloatOp =
   | 'LeakyRelu'
   | 'PRelu'
   | 'Softmax'
+  | 'ArgMax'
   | 'AvgPool'
   | 'Add'
   | 'Mul'
@@ -59,6 +60,8 @@ function compute(emission: Emission, { op, inputs, shape }: NodeOf<FloatOp>): st
       return step('PRelu', values)
     case 'Softmax':
       return step('Softmax', [x], { axis: op.axis })
+    case 'ArgMax':
+      return step('Cast', [step('ArgMax', [x], { axis: op.axis, keepdims: 1 })], { to: DataType.FLOAT })
     case 'AvgPool': {
       const { kernel, strides, pads } = op
       const count_include_pad = op.countIncludePad ? 1 : 0

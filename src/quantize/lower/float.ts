@@ -5,7 +5,11 @@ import type { Lowering } from './context.js'
 import { spreadOperand, turnedFilter } from './deconv.js'
 
 /** A layer in float: operands cast, weights rounded to the type, the result rounded once. A conv's bias stays float32. */
-export function lowerFloat(lowering: Lowering, node: Node, kind: FloatKind): void {
+export function lowerFloat(
+  lowering: Lowering,
+  node: Node & { readonly op: Exclude<Op, OpOf<'ArgMax'>> },
+  kind: FloatKind,
+): void {
   const { op } = node
   if (op.type === 'Deconv') lowerDeconv(lowering, { ...node, op }, kind)
   else if (op.type === 'Softmax') lowerSoftmax(lowering, { ...node, op }, kind)
@@ -16,7 +20,7 @@ export function lowerFloat(lowering: Lowering, node: Node, kind: FloatKind): voi
 
 function lowerPlain(
   lowering: Lowering,
-  node: Node & { readonly op: Exclude<Op, OpOf<'Deconv'>> },
+  node: Node & { readonly op: Exclude<Op, OpOf<'Deconv' | 'ArgMax'>> },
   kind: FloatKind,
 ): void {
   const { op, name } = node

@@ -111,6 +111,7 @@ function intOp(lowering: Lowering, node: Node, type: IntType, warn: (warning: Wa
     case 'Input':
     case 'Reshape':
     case 'Softmax':
+    case 'ArgMax':
     case 'Div':
       throw new QuantError('model', `${name} has no 8-bit form`, { hint: 'compute the layer in another precision' })
   }

@@ -9,7 +9,7 @@ export interface Placement {
   readonly because: string | undefined
 }
 
-/** A Reshape is placed nowhere: it takes the type of its operand. */
+/** Reshape and ArgMax are placed nowhere: they take their operand in whatever type it has. */
 export function placement(graph: Graph, node: Node, asked: Precision): Placement {
   const because = asked === 'INT8' ? noInt8(graph, node) : asked === 'F32' ? undefined : no16Bit(graph, node)
   return because === undefined ? { precision: asked, because } : { precision: 'F32', because }
@@ -18,7 +18,7 @@ export function placement(graph: Graph, node: Node, asked: Precision): Placement
 /** The layers of a graph that are computed in another precision than asked for, in order. */
 export function describeFallbacks(graph: Graph, precision: (layer: string) => Precision): Warning[] {
   return graph.nodes.flatMap((node) => {
-    if (node.op.type === 'Input' || node.op.type === 'Reshape') return []
+    if (['Input', 'Reshape', 'ArgMax'].includes(node.op.type)) return []
     const asked = precision(node.name)
     const { precision: placed, because } = placement(graph, node, asked)
     return because === undefined ? [] : [{ about: node.name, message: `${because}: ${placed} instead of ${asked}` }]

@@ -11,7 +11,7 @@ import type { FunctionOp, OpOf } from '../../ir/graph.js'
 import type { Attributes } from '../../ir/mlir/attributes.js'
 import type { TensorType } from '../../ir/mlir/parse.js'
 import { doubles, i64, integers, si32 } from '../../ir/mlir/print.js'
-import { isOpType, OPERANDS, type Printed, pool, READ, relu, writeAttributes } from '../../ir/top/ops.js'
+import { argMax, isOpType, OPERANDS, type Printed, pool, READ, relu, writeAttributes } from '../../ir/top/ops.js'
 import type { QOp, Requant } from '../qgraph.js'
 
 const MULTIPLIER_SHIFT = '#tpu<rq_mode MultiplierShift>'
@@ -53,6 +53,8 @@ export function writeTpuOp(op: QOp, shape: readonly number[], operands: number):
       return ['tpu.MulShift', pairOf(op.requant)]
     case 'Spread':
       return ['tpu.Spread', { scale_h: i64(op.scaleH), scale_w: i64(op.scaleW) }]
+    case 'ArgMax':
+      return ['tpu.Arg', argMax(op.axis, true)]
     case 'MaxPool':
       return ['tpu.Pool2D', { ...writeAttributes(op, shape), pool_mode: '#tpu<pool_mode Max>' }]
     case 'AvgPool':
@@ -172,6 +174,11 @@ export function readTpuOp(
       return READ.Scale(a, type, input)
     case 'tpu.Softmax':
       return READ.Softmax(a, type, input)
+    case 'tpu.Arg': {
+      a.only('keepdims', true)
+      const { axis } = READ.ArgMax(a, type, input)
+      return { type: 'ArgMax', axis, length: input?.shape[axis] ?? 0 }
+    }
     case 'tpu.Concat':
       return READ.Concat(a, type, input)
     case 'tpu.Upsample':

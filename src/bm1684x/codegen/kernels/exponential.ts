@@ -108,8 +108,8 @@ export function exponential(
   sink.emit(binary('mul', shape, e, k, power))
 }
 
-const swapped = ([n, c, h, w]: Shape4): Shape4 => [n, w, h, c]
-const reduced = ([n, c, h, w]: Shape4, rows: boolean): Shape4 => (rows ? [n, c, 1, w] : [n, c, h, 1])
+export const swapped = ([n, c, h, w]: Shape4): Shape4 => [n, w, h, c]
+export const reduced = ([n, c, h, w]: Shape4, rows: boolean): Shape4 => (rows ? [n, c, 1, w] : [n, c, h, 1])
 
 /** e^(x - max) / sum, along rows or columns: channels are exchanged with columns first. */
 export const softmax = define<'Softmax'>({

@@ -1,6 +1,7 @@
 /** Which kernel computes a node. */
 import type { QNode, QOp } from '../../../quantize/qgraph.js'
 import type { Kernel } from '../kernel.js'
+import { argMax } from './argmax.js'
 import { cast } from './cast.js'
 import { conv } from './conv-float.js'
 import { convInt } from './conv-int.js'
@@ -16,6 +17,7 @@ const kernels: Partial<Record<QOp['type'], Kernel>> = {
   ...functionKernels,
   Add: add,
   AddInt: addInt,
+  ArgMax: argMax,
   AvgPool: avgPool,
   AvgPoolInt: avgPoolInt,
   Cast: cast,

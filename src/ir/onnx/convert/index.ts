@@ -39,12 +39,13 @@ import {
   unsqueeze,
 } from './movement.js'
 import { averagePool, globalAveragePool, globalMaxPool, maxPool } from './pool.js'
-import { reduceMax, reduceMean, reduceMin, reduceSum } from './reduce.js'
+import { argMax, reduceMax, reduceMean, reduceMin, reduceSum } from './reduce.js'
 import { resize } from './resize.js'
 
 export const converters: Readonly<Record<string, Convert>> = {
   ...functionConverters,
   Add: add,
+  ArgMax: argMax,
   AveragePool: averagePool,
   BatchNormalization: batchNormalization,
   Cast: cast,

@@ -25,10 +25,12 @@ export const dropout: Convert = (node) => {
   node.alias(node.value(0))
 }
 
-/** Between float types: everything is float32 here. */
+/** Between float types: everything is float32 here. So are indices, which are whole already. */
 export const cast: Convert = (node) => {
   const to = node.attributes.int('to') ?? 0
-  if (![Type.FLOAT, Type.FLOAT16, Type.DOUBLE].includes(to)) node.refuse('casts a computed tensor to integers')
+  const index = node.opOf(node.value(0)).type === 'ArgMax' && [Type.INT32, Type.INT64].includes(to)
+  if (!index && ![Type.FLOAT, Type.FLOAT16, Type.DOUBLE].includes(to))
+    node.refuse('casts a computed tensor to integers')
   node.alias(node.value(0))
 }
 

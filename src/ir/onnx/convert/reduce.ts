@@ -1,4 +1,4 @@
-/** ReduceMean, ReduceSum, ReduceMax, ReduceMin along any axes, as pools or convolutions. */
+/** ReduceMean, ReduceSum, ReduceMax, ReduceMin along any axes, as pools or convolutions; ArgMax. */
 import { type Pads, type Pair, sizeOf } from '../../graph.js'
 import { sameShape } from '../../shapes.js'
 import { type Convert, integers, type OnnxNode, wholeAxis } from '../node.js'
@@ -22,6 +22,17 @@ export const reduceMean = reduce('mean')
 export const reduceSum = reduce('sum')
 export const reduceMax = reduce('max')
 export const reduceMin = reduce('min')
+
+/** Indices are float32 from here on. */
+export const argMax: Convert = (node) => {
+  if (node.attributes.int('select_last_index') === 1)
+    node.refuse(
+      'takes the last one of equal values, only the first one is supported',
+      'export it without select_last_index',
+    )
+  const axis = wholeAxis(node, node.attributes.int('axis') ?? 0, node.shape(0).length)
+  node.add({ type: 'ArgMax', axis, keepDims: (node.attributes.int('keepdims') ?? 1) === 1 }, [node.value(0)])
+}
 
 /** Rows of a pool's window: longer runs are folded. */
 const longestRow = 256
