@@ -19,6 +19,21 @@ export interface Requant {
   readonly shift: number
 }
 
+/** Float ops, besides the functions of single elements. */
+export type FloatOpType =
+  | 'Conv'
+  | 'MatMul'
+  | 'Scale'
+  | 'Relu'
+  | 'LeakyRelu'
+  | 'PRelu'
+  | 'Softmax'
+  | 'AvgPool'
+  | 'Add'
+  | 'Mul'
+  | 'Sub'
+  | 'Div'
+
 export type QOp =
   | OpOf<'Input'>
   /** float -> 8 bit (round half away, clamp), 8 bit -> float, float -> float. From the operand's type to the node's. */
@@ -77,20 +92,7 @@ export type QOp =
   | { readonly type: 'ArgMax'; readonly axis: number; readonly length: number }
   /** Float ops, computed in float32 and rounded once to the node's type (F16, BF16). */
   | FunctionOp
-  | OpOf<
-      | 'Conv'
-      | 'MatMul'
-      | 'Scale'
-      | 'Relu'
-      | 'LeakyRelu'
-      | 'PRelu'
-      | 'Softmax'
-      | 'AvgPool'
-      | 'Add'
-      | 'Mul'
-      | 'Sub'
-      | 'Div'
-    >
+  | OpOf<FloatOpType>
 
 export interface QNode {
   readonly name: string

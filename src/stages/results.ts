@@ -14,6 +14,7 @@ import { QuantError } from '../errors.js'
 import type { Precision } from '../quantize/qgraph.js'
 import { readQtable } from '../search/qtable.js'
 import type { EstimateRecord } from './estimate.js'
+import type { Selection } from './selection.js'
 import type { Figures, Verification } from './verification.js'
 
 /** Artifacts, wherever they lie. Paths are relative to the output folder, with '/'. */
@@ -46,8 +47,8 @@ export interface VariantResults {
 export interface Chosen {
   /** Layer -> what it is computed in. */
   readonly layers: Readonly<Record<string, Precision>>
-  /** With these layers in float, as the search measured it; undefined where the table was not made by a search. */
-  readonly loss: number | undefined
+  /** With these layers in float, as the search measured it (null: nothing differs); undefined where the table was not made by a search. */
+  readonly loss: number | null | undefined
 }
 
 /** @returns undefined when nothing of a build lies there. @throws QuantError 'input' for a file that is damaged. */
@@ -101,7 +102,7 @@ export function readResults({ list, read, size }: Artifacts): Results | undefine
 
   function chosenBy(prefix: string): Chosen {
     const { modes } = readQtable(text(`${prefix}_qtable`) ?? '', `${prefix}_qtable`)
-    const selection = json<{ readonly joint: { readonly loss: number } }>(`${prefix}_selection.json`)
+    const selection = json<Selection>(`${prefix}_selection.json`)
     return { layers: Object.fromEntries(modes), loss: selection?.joint.loss }
   }
 

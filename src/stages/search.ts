@@ -176,13 +176,14 @@ async function searched({ recipe, context, mix, graph, losses, prices, objective
     },
   })
   const [int8] = known as [Known, ...Known[]]
-  const front = paretoFront(known.map((one) => ({ ...one, size: one.choice.size })))
+  const points = known.map((one) => ({ ...one, size: one.choice.size }))
+  const front = paretoFront(points)
   const { pick } = mix
   const picked =
     pick === 'best'
       ? (steps.at(-1) ?? int8)
       : (bestOf(
-          [int8, ...front].map((one) => ({ ...one, size: one.choice.size })).sort((a, b) => b.loss - a.loss),
+          [points[0]!, ...front].sort((a, b) => b.loss - a.loss),
           ({ size, cycles }) => ('layers' in pick ? size <= pick.layers : cycles <= cyclesOf(pick, int8.cycles)),
         ) ?? int8)
   return {

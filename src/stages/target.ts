@@ -1,5 +1,4 @@
 /** How a choice does on the labelled pictures, for a search that ends by that. */
-
 import { tableContent } from '../calibrate/table.js'
 import type { Target } from '../config/config.js'
 import * as disk from '../disk.js'
@@ -49,7 +48,6 @@ export async function dropsOf(recipe: Recipe, context: StageContext, choice: Cho
       digest: context.digest(picture),
       key: memoKey(base, context.digest(picture)),
     }))
-  // The key of what detect:float finds: the same.
   const float = piecesOf(memoKey(findingIdentity, graph.digest, '', JSON.stringify(detector)))
   const chosen = piecesOf(
     memoKey(findingIdentity, 'chosen', graph.digest, thresholds, choiceKey(choice), JSON.stringify(detector)),

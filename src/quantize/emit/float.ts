@@ -1,28 +1,14 @@
 /** Float layers: computed in float32; what is stored in 16 bit is rounded once, at the end. */
-
 import { isFunction } from '../../ir/functions.js'
 import type { FunctionOp, Relu } from '../../ir/graph.js'
 import { DataType, float } from '../../ir/onnx/builder.js'
 import { writeFunction } from '../../ir/onnx/functions.js'
+import type { FloatOpType } from '../qgraph.js'
 import { type FloatKind, intRange, isInt, roundTo } from '../rounding.js'
 import { type Emission, type Emit, float32, float64, int64, type NodeOf } from './context.js'
 import { clip, ROUNDER } from './requant.js'
 
-type FloatOp =
-  | 'Conv'
-  | 'MatMul'
-  | 'Scale'
-  | 'Relu'
-  | 'LeakyRelu'
-  | 'PRelu'
-  | 'Softmax'
-  | 'ArgMax'
-  | 'AvgPool'
-  | 'Add'
-  | 'Mul'
-  | 'Sub'
-  | 'Div'
-  | FunctionOp['type']
+type FloatOp = FloatOpType | FunctionOp['type'] | 'ArgMax'
 
 export const emitFloat: Emit<FloatOp> = (emission, node) =>
   store(emission, compute(emission, node), node.type.kind as FloatKind)

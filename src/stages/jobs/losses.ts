@@ -39,21 +39,25 @@ export async function measureLosses(
   const inputShape = sampleInputs(graph)[0]!.shape
   const memo = openMemo(args.memo)
   const network = await networkOf(graph, args)
-  const variants = args.choices.map((choice) => {
-    const float = new Map(choice)
-    return lower(graph, network.thresholds, (layer) => float.get(layer) ?? 'INT8')
-  })
-  // Picture by picture: sessions of a few choices take less memory than activations of many pictures.
-  for (const { file, pieces } of args.pictures) {
-    const { reference, boxes, int8 } = await keep(network.samples, file.digest, network.samplesKept, () =>
-      runSample(graph, network, file, detector),
-    )
-    for (const { choice, key } of pieces) {
-      const outputs = await network.replay.run(variants[choice]!, int8)
-      const distance = detector && boxDistance(boxes, likeliestBoxes(outputs, detector, inputShape, boxes))
-      const losses = { boxes: distance, outputs: outputLosses(reference, outputs) }
-      memo.put(key, encodeLoss({ ...losses, sqnr: lossOf(losses, network.vendor) }))
-      progress(1)
+  // Few choices at a time: their sessions stay open for all pictures, and sessions take less memory than activations of many pictures.
+  for (let from = 0; from < args.choices.length; from += choicesAtOnce) {
+    const variants = args.choices.slice(from, from + choicesAtOnce).map((choice) => {
+      const float = new Map(choice)
+      return lower(graph, network.thresholds, (layer) => float.get(layer) ?? 'INT8')
+    })
+    for (const { file, pieces } of args.pictures) {
+      const now = pieces.filter(({ choice }) => choice >= from && choice < from + choicesAtOnce)
+      if (now.length === 0) continue
+      const { reference, boxes, int8 } = await keep(network.samples, file.digest, network.samplesKept, () =>
+        runSample(graph, network, file, detector),
+      )
+      for (const { choice, key } of now) {
+        const outputs = await network.replay.run(variants[choice - from]!, int8)
+        const distance = detector && boxDistance(boxes, likeliestBoxes(outputs, detector, inputShape, boxes))
+        const losses = { boxes: distance, outputs: outputLosses(reference, outputs) }
+        memo.put(key, encodeLoss({ ...losses, sqnr: lossOf(losses, network.vendor) }))
+        progress(1)
+      }
     }
   }
 }
@@ -78,7 +82,8 @@ interface SampleRun {
 
 /** Bytes of what the all-INT8 and the float network gave for pictures; with more pictures than fit they are run again for each chunk. */
 const keptBytes = 256 * 2 ** 20
-/** Sessions of single variants that stay open: of more sets than a chunk has. */
+/** A choice opens a few sessions of its own; those of so many choices must all stay open, or each picture would open them again. */
+const choicesAtOnce = 8
 const keptSessions = 32
 
 let opened: { readonly key: string; readonly network: Promise<Network> } | undefined

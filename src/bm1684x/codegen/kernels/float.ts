@@ -43,8 +43,9 @@ export const leakyRelu = define<'LeakyRelu'>({
 /** alpha * x is the larger one exactly where x is negative. */
 const isFlat = (alpha: number): boolean => alpha >= 0 && alpha <= 1
 
-const combined = (op: 'add' | 'sub' | 'mul'): Kernel =>
-  define<'Add' | 'Sub' | 'Mul'>({
+/** One operand after the other. The smallest and the largest are of any type: nothing is rounded. */
+const combined = (op: 'add' | 'sub' | 'mul' | 'min' | 'max'): Kernel =>
+  define<'Add' | 'Sub' | 'Mul' | 'Min' | 'Max'>({
     coefficients: packConstants,
     scratchBytes: (_, inputs, output) => spreadBytes(inputs, output, 'fp32'),
     compute(node, slice, sink, known) {
@@ -55,7 +56,7 @@ const combined = (op: 'add' | 'sub' | 'mul'): Kernel =>
         sink.emit(binary(op, output.shape, output, soFar, other))
         soFar = output
       }
-      activate(node.op, output, sink)
+      if ('relu' in node.op) activate(node.op, output, sink)
     },
   })
 
@@ -75,24 +76,8 @@ export const div = define<'Div'>({
   },
 })
 
-/** The smallest or largest of the operands, of any type: none is rounded. */
-const extreme = (op: 'min' | 'max'): Kernel =>
-  define<'Min' | 'Max'>({
-    coefficients: packConstants,
-    scratchBytes: (_, inputs, output) => spreadBytes(inputs, output, 'fp32'),
-    compute(node, slice, sink, known) {
-      const { output } = slice
-      const [first, ...others] = operandsOf(node, slice, sink, known)
-      let soFar = first!
-      for (const other of others) {
-        sink.emit(binary(op, output.shape, output, soFar, other))
-        soFar = output
-      }
-    },
-  })
-
-export const min = extreme('min')
-export const max = extreme('max')
+export const min = combined('min')
+export const max = combined('max')
 
 /** The halves below and above 0 by themselves, one of which is 0. */
 export const pRelu = define<'PRelu'>({
