@@ -46,11 +46,11 @@ export function storeInputs(
   )
 }
 
-function store({ type, scale }: ProgramTensor, data: NpyArray['data']): IoData | undefined {
+function store({ type, scale, zero = 0 }: ProgramTensor, data: NpyArray['data']): IoData | undefined {
   if (data instanceof storedArray[type]) return data
   if (!(data instanceof Float32Array || data instanceof Float64Array)) return undefined
   const quantize = (least: number, most: number) => (real: number) =>
-    Math.min(most, Math.max(least, Math.sign(real) * Math.floor(Math.abs(real) / scale + 0.5)))
+    Math.min(most, Math.max(least, Math.sign(real) * Math.floor(Math.abs(real) / scale + 0.5) + zero))
   switch (type) {
     case 'f32':
       return Float32Array.from(data)
@@ -65,8 +65,8 @@ function store({ type, scale }: ProgramTensor, data: NpyArray['data']): IoData |
   }
 }
 
-/** Real values of stored ones, float32: 8-bit types times their scale. */
-export function loadOutput({ type, shape, scale }: ProgramTensor, stored: IoData): Tensor {
+/** Real values of stored ones, float32: 8-bit types less their zero point, times their scale. */
+export function loadOutput({ type, shape, scale, zero = 0 }: ProgramTensor, stored: IoData): Tensor {
   switch (type) {
     case 'f32':
       return { shape, data: Float32Array.from(stored) }
@@ -76,6 +76,6 @@ export function loadOutput({ type, shape, scale }: ProgramTensor, stored: IoData
       return { shape, data: new Float32Array(Uint32Array.from(stored, (bits) => bits << 16).buffer) }
     case 'i8':
     case 'u8':
-      return { shape, data: Float32Array.from(stored, (value) => value * scale) }
+      return { shape, data: Float32Array.from(stored, (value) => (value - zero) * scale) }
   }
 }

@@ -22,8 +22,10 @@ export interface ProgramTensor {
   readonly shape: readonly number[]
   /** Global address. */
   readonly address: number
-  /** Of 8-bit tensors: real = stored * scale; 1 for floats. */
+  /** Of 8-bit tensors: real = (stored - zero) * scale; 1 for floats. */
   readonly scale: number
+  /** Absent: 0. */
+  readonly zero?: number
 }
 
 /** Which commands belong to a layer, for views: half-open ranges of stream positions. */

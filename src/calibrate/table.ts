@@ -10,7 +10,11 @@
  *
  *   # bias_correction conv1_Conv 0.0012 ...   one line per layer whose bias is corrected, behind the others; a comment to other tools
  *
- * Lines with # are comments, except that a line `#int4_th`, `#asym_op` and the like after the layers starts a block of another kind.
+ *
+ *   #asym_op                                     only where there are such layers, as the last thing
+ *   conv2_Conv                                   one line per layer whose result has a zero point
+ *
+ * Lines with # are comments, except that a line `#asym_op`, `#int4_th` and the like after the layers starts a block of another kind.
  * The vendor also writes "# genetated time: ...": it is left out, the same calibration must give the same bytes and nobody
  * reads it; `note` takes its place. "# quantization threshold calculation method" is written for methods other than kl: the
  * tool of this format knew only kl.
@@ -40,12 +44,13 @@ export interface ReadTable extends CalibrationTable {
 
 const METHOD = 'quantization threshold calculation method'
 const CORRECTION = '# bias_correction'
+const ASYMMETRIC = '#asym_op'
 
 /** Everything in a table that lowering reads, without the comments: two tables that agree in it give the same network. */
 export const tableContent = (text: string): string =>
   text
     .split('\n')
-    .filter((line) => !line.startsWith('#') || line.startsWith(CORRECTION))
+    .filter((line) => !line.startsWith('#') || line.startsWith(CORRECTION) || line === ASYMMETRIC)
     .join('\n')
 
 export function writeCalibrationTable(table: CalibrationTable): string {
@@ -59,6 +64,8 @@ export function writeCalibrationTable(table: CalibrationTable): string {
     lines.push(`${name} ${fixed7(threshold)} ${fixed7(min)} ${fixed7(max)}`)
   for (const [name, { biasCorrection }] of table.thresholds)
     if (biasCorrection) lines.push(`${CORRECTION} ${name} ${biasCorrection.join(' ')}`)
+  const asymmetric = [...table.thresholds].flatMap(([name, { asymmetric }]) => (asymmetric ? [name] : []))
+  if (asymmetric.length > 0) lines.push('', ASYMMETRIC, ...asymmetric)
   return `${lines.join('\n')}\n`
 }
 
@@ -75,20 +82,24 @@ export function fixed7(value: number): string {
 }
 
 /**
- * Takes tables of the vendor's older and newer tools. Trailing blocks (4-bit thresholds, asymmetric layers) are passed over:
- * they do not concern symmetric INT8.
+ * Takes tables of the vendor's older and newer tools. Trailing blocks of other kinds (4-bit thresholds) are passed over: they do not
+ * concern INT8.
  * @param file names the table in errors. @throws QuantError 'input' with line and column.
  */
 export function readCalibrationTable(text: string, file: string): ReadTable {
   const thresholds = new Map<string, Threshold>()
   const places = new Map<string, Place>()
   const header = new Map<string, string>()
+  let block: string | undefined
   for (const [index, raw] of text.split('\n').entries()) {
     const line = raw.replace(/\r$/, '')
     const at = { file, line: index + 1, text: line }
     if (line.trim() === '') continue
     if (line.startsWith('#')) {
-      if (thresholds.size > 0 && /^#\w/.test(line)) break
+      if (thresholds.size > 0 && /^#\w/.test(line)) {
+        block = line.trim()
+        continue
+      }
       if (line.startsWith(`${CORRECTION} `)) {
         const { name, biasCorrection } = parseCorrection(line, at)
         const known = thresholds.get(name)
@@ -99,6 +110,11 @@ export function readCalibrationTable(text: string, file: string): ReadTable {
       if (key !== undefined && value !== undefined) header.set(key, value)
       continue
     }
+    if (block === ASYMMETRIC) {
+      const name = line.trim()
+      thresholds.set(name, { ...asymmetricLayer(thresholds, name, at), asymmetric: true })
+    }
+    if (block !== undefined) continue
     const { name, threshold } = parseLine(line, at)
     const place = { ...at, column: 1 + line.indexOf(name), length: name.length }
     if (thresholds.has(name))
@@ -154,6 +170,16 @@ function parseLine(line: string, at: Place): { name: string; threshold: Threshol
   if (threshold <= 0) throw wrong(1, `threshold ${fields[1]!.text} is not above 0`)
   if (min > max) throw wrong(2, `min ${fields[2]!.text} is above max ${fields[3]!.text}`)
   return { name: fields[0]!.text, threshold: { threshold, min, max } }
+}
+
+function asymmetricLayer(thresholds: Thresholds, name: string, at: Place): Threshold {
+  const known = thresholds.get(name)
+  if (known) return known
+  const [close] = nearestNames(name, thresholds.keys())
+  throw new QuantError('input', `${ASYMMETRIC} names a layer that has no threshold: ${name}`, {
+    place: { ...at, column: 1, length: name.length },
+    hint: close === undefined ? 'remove the line, or calibrate again' : `did you mean ${JSON.stringify(close)}?`,
+  })
 }
 
 function parseCorrection(line: string, at: Place): { name: string; biasCorrection: number[] } {

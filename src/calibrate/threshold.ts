@@ -7,6 +7,8 @@ export interface Threshold {
   readonly threshold: number
   readonly min: number
   readonly max: number
+  /** Stored with a zero point, so that only the range from max(min, -threshold) to min(max, threshold) has to be covered. */
+  readonly asymmetric?: true
   /** Added to the bias of the layer, a conv, when it is computed in 8 bit: real units, one per output channel, float32 numbers. */
   readonly biasCorrection?: readonly number[]
 }

@@ -54,6 +54,7 @@ export interface Calibration {
   /** Scales between consecutive convs are evened out first, in the float graph. */
   readonly equalize: boolean
   /** Biases of 8-bit convs take the mean error of their filters and operands back. */
+  readonly asymmetric: boolean
   readonly biasCorrection: boolean
   /** Use this table, calibrate nothing. */
   readonly table: string | undefined
@@ -186,6 +187,7 @@ export function resolve(yaml: QuantYaml): Config {
       percentile: calibration.percentile ?? 99.99,
       tuneNum: calibration.tune_num ?? 5,
       equalize: calibration.equalize ?? false,
+      asymmetric: calibration.asymmetric ?? false,
       biasCorrection: calibration.bias_correction ?? false,
       table: calibration.table,
     },

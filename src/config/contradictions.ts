@@ -59,7 +59,16 @@ function* calibration({ calibration }: QuantYaml): Generator<Mistake> {
   if (calibration.dataset === undefined && calibration.table === undefined)
     yield key(['calibration'], '`calibration.dataset` is missing', 'add `dataset: FOLDER`, or `table: FILE`')
   if (calibration.table !== undefined) {
-    for (const setting of ['input_num', 'method', 'percentile', 'tune_num', 'equalize', 'bias_correction'] as const)
+    const settings = [
+      'input_num',
+      'method',
+      'percentile',
+      'tune_num',
+      'equalize',
+      'asymmetric',
+      'bias_correction',
+    ] as const
+    for (const setting of settings)
       if (calibration[setting] !== undefined)
         yield key(
           ['calibration', setting],

@@ -158,6 +158,13 @@ const Calibration = section(
           'true: before calibration, even out the channels between consecutive convs; the float network computes the same. Left out where it gains nothing. Vendor: none.',
       }),
     ),
+    asymmetric: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          'true: tensors whose values reach further to one side of 0 get a zero point, where what reads and writes them can have one: finer steps. Left out where it gains nothing. Vendor: model_deploy --asymmetric.',
+      }),
+    ),
     bias_correction: Type.Optional(
       Type.Boolean({
         default: false,

@@ -9,7 +9,7 @@ import { type Graph, type Node, nodesByName, type OpOf, sizeOf, type Tensor, use
 import { openQuantized } from './execute.js'
 import { lower } from './lower.js'
 import type { QGraph, QNode } from './qgraph.js'
-import { isInt } from './rounding.js'
+import { isInt, zeroOf } from './rounding.js'
 
 type Feeds = Readonly<Record<string, Tensor>>
 type ConvNode = Node & { readonly op: OpOf<'Conv'> }
@@ -154,6 +154,7 @@ async function realSums(
   const operand = net.nodes.find(({ name }) => name === inputs[0])!
   if (op.type !== 'ConvInt' || !isInt(type) || !isInt(operand.type)) return []
   const { scale } = operand.type
+  const zero = zeroOf(operand.type)
   const filter = net.weights.get(inputs[1]!)!
   const perChannel = filter.data.length / filter.shape[0]!
   // What one step of the sum is worth follows from the requantisation: that is what the chip applies.
@@ -163,7 +164,7 @@ async function realSums(
   const open = await layerOpener(graph)(linear(layer), weights)
   const sums: Tensor[] = []
   for (const [x] of given) {
-    const result = await open.run([{ shape: x!.shape, data: x!.data.map((value) => value * scale) }])
+    const result = await open.run([{ shape: x!.shape, data: x!.data.map((value) => (value - zero) * scale) }])
     sums.push({ shape: result.shape, data: result.data.slice() })
   }
   await open.release()

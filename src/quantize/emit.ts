@@ -19,6 +19,7 @@ import {
   emitPRelu,
   emitRelu,
   emitSub,
+  emitSum,
 } from './emit/int.js'
 import { emitMove } from './emit/move.js'
 import { storedRanges } from './emit/range.js'
@@ -119,6 +120,8 @@ function emitNode(emission: Emission, node: QNode): string {
       return emitMul(emission, node as NodeOf<'MulInt'>)
     case 'MulShift':
       return emitMulShift(emission, node as NodeOf<'MulShift'>)
+    case 'SumInt':
+      return emitSum(emission, node as NodeOf<'SumInt'>)
     case 'Lut':
       return emitLut(emission, node as NodeOf<'Lut'>)
     case 'AvgPoolInt':

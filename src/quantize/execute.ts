@@ -5,7 +5,7 @@ import { DataType, onnxBuilder } from '../ir/onnx/builder.js'
 import { openSession } from '../runtime/session.js'
 import { emitQuantized } from './emit.js'
 import type { QGraph, QNode } from './qgraph.js'
-import { isInt } from './rounding.js'
+import { isInt, zeroOf } from './rounding.js'
 
 export interface QuantizedSession {
   /**
@@ -67,9 +67,10 @@ async function tryMatMul(): Promise<boolean> {
   return results.get('y')!.data.every((sum) => sum === depth * 255 * 127)
 }
 
-/** Real values of what a node stores: scale * stored for the 8-bit types, in float32. */
+/** Real values of what a node stores: scale * (stored - zero point) for the 8-bit types, in float32. */
 export function dequantize({ type }: QNode, { shape, data }: Tensor): Tensor {
   if (!isInt(type)) return { shape, data }
   const scale = Math.fround(type.scale)
-  return { shape, data: data.map((stored) => stored * scale) }
+  const zero = zeroOf(type)
+  return { shape, data: data.map((stored) => (stored - zero) * scale) }
 }

@@ -9,8 +9,9 @@
 import type { ScaleGroup } from '../calibrate/best.js'
 import type { Threshold, Thresholds } from '../calibrate/threshold.js'
 import { QuantError } from '../errors.js'
-import { type Graph, type OpType, usersOf } from '../ir/graph.js'
-import type { IntType } from './rounding.js'
+import { isFunction } from '../ir/functions.js'
+import { type Graph, type Node, type OpType, usersOf } from '../ir/graph.js'
+import { clamp, type IntType, roundHalfAway, zeroOf } from './rounding.js'
 
 const joining: ReadonlySet<OpType> = new Set(['Concat', 'Min', 'Max'])
 const backward: ReadonlySet<OpType> = new Set(['Relu', 'MaxPool', 'Reshape', 'LeakyRelu', 'PRelu', 'Abs'])
@@ -31,16 +32,22 @@ const parts: ReadonlySet<OpType> = new Set(['Slice', 'Reshape', 'Permute', 'Upsa
 
 /**
  * The 8-bit type of every value that has a threshold or gets one from a neighbour: unsigned with threshold / 255 if
- * the observed minimum is not below zero, else signed with threshold / 127.
+ * the observed minimum is not below zero, else signed with threshold / 127; or, if it is marked asymmetric, signed with a zero point.
+ * Values that share their scale share the zero point, so one that cannot have one spoils it for all.
  * @throws QuantError 'input' for a threshold that is not a positive number.
  */
 export function propagateScales(graph: Graph, thresholds: Thresholds): Map<string, IntType> {
   const types = new Map<string, IntType>()
+  const symmetrical = new Map<IntType, IntType>()
   for (const { name, op } of graph.nodes) {
     const threshold = thresholds.get(name)
     if (threshold === undefined) continue
     // An Abs shares its scale with its operand, which may be negative.
-    types.set(name, typeOf(name, op.type === 'Abs' ? { ...threshold, min: -threshold.threshold } : threshold))
+    const { asymmetric: _, ...symmetric } = threshold
+    const type = typeOf(name, op.type === 'Abs' ? { ...symmetric, min: -threshold.threshold } : symmetric)
+    const shifted = threshold.asymmetric && op.type !== 'Abs' ? shiftedType(threshold) : undefined
+    types.set(name, shifted ?? type)
+    if (shifted) symmetrical.set(shifted, type)
   }
   const users = usersOf(graph)
   const outputs = new Set(graph.outputs)
@@ -75,14 +82,87 @@ export function propagateScales(graph: Graph, thresholds: Thresholds): Map<strin
     if (rearranges) whole.set(node.name, from!)
     if (type && (rearranges || forward.has(node.op.type))) types.set(node.name, type)
   }
-  return types
+  if (symmetrical.size === 0) return types
+  const spoilt = new Set<IntType | undefined>()
+  const shapes = new Map(graph.nodes.map(({ name, shape }) => [name, shape]))
+  for (const node of graph.nodes) {
+    const { op } = node
+    const alone = (op.type === 'Concat' && op.relu) || spreads(node, shapes)
+    if (alone || !(resultsWithZero.has(op.type) || isFunction(op))) spoilt.add(types.get(node.name))
+    if (!(isFunction(op) || (operandsWithZero.has(op.type) && !alone)))
+      for (const input of node.inputs) spoilt.add(types.get(input))
+  }
+  return new Map([...types].map(([name, type]) => [name, (spoilt.has(type) && symmetrical.get(type)) || type]))
+}
+
+/** Whether a sum has a constant or an operand of another shape, which is read again and again: a rescale with a zero point cannot. */
+const spreads = ({ op, inputs, shape }: Node, shapes: ReadonlyMap<string, readonly number[]>): boolean =>
+  (op.type === 'Add' || op.type === 'Sub') && inputs.some((input) => shapes.get(input)?.join() !== shape.join())
+
+/**
+ * What computes on values with a zero point without another command on the chip, or with one addition; besides functions, which are
+ * tables. A LeakyRelu is none: finer steps behind it gain nothing, since what it reads has the same steps.
+ */
+const operandsWithZero: ReadonlySet<OpType> = new Set([
+  'Conv',
+  'MatMul',
+  'Scale',
+  'Add',
+  'Sub',
+  'Min',
+  'Max',
+  'Concat',
+  'MaxPool',
+  'Upsample',
+  'Permute',
+  'Reshape',
+  'Slice',
+  'Pad',
+  'Softmax',
+  'Div',
+  'ArgMax',
+])
+const resultsWithZero: ReadonlySet<OpType> = new Set<OpType>([...operandsWithZero, 'Deconv', 'Input'])
+
+/**
+ * From the larger of -threshold and the minimum to the smaller of threshold and the maximum, 0 among them, in 255 steps; none where
+ * that is hardly finer than the symmetric type. Scale and zero point as the vendor's: zero = round(-128 - low / scale).
+ */
+function shiftedType({ threshold, min, max }: Threshold): IntType | undefined {
+  const [low, high] = [Math.max(min, -threshold), Math.max(0, Math.min(max, threshold))]
+  const scale = (high - low) / 255
+  if (!(low < 0) || scale > (worthwhile * threshold) / 127) return undefined
+  const zero = clamp(roundHalfAway(-128 - low / scale), -128, 127)
+  return zero === 0 ? undefined : { kind: 'i8', scale, zero }
+}
+
+/** Of the symmetric step: a smaller gain does not pay for the additions. */
+const worthwhile = 0.9
+
+/** The thresholds with those marked asymmetric that are worth it, and whose values can have a zero point wherever they go. */
+export function withZeroPoints(graph: Graph, thresholds: Thresholds): Thresholds {
+  const wished = new Map(
+    [...thresholds].map(([name, threshold]) => [name, { ...threshold, asymmetric: true as const }]),
+  )
+  const types = propagateScales(graph, wished)
+  return new Map(
+    [...thresholds].map(([name, threshold]) => {
+      const type = types.get(name)
+      return [name, type && zeroOf(type) !== 0 ? wished.get(name)! : threshold]
+    }),
+  )
 }
 
 /** Which values share one scale, and whose threshold it is, in graph order: all of them, most groups have one member. */
 export function scaleGroups(graph: Graph, thresholds: Thresholds): ScaleGroup[] {
   // Marked with thresholds that are all different, every type tells where it came from.
   const layers = graph.nodes.map(({ name }) => name).filter((name) => thresholds.has(name))
-  const marks = new Map(layers.map((name, i) => [name, { ...thresholds.get(name)!, threshold: i + 1 }]))
+  const marks = new Map(
+    layers.map((name, i) => {
+      const { min, max } = thresholds.get(name)!
+      return [name, { threshold: i + 1, min, max }]
+    }),
+  )
   const members = new Map<string, { signed: boolean; names: string[] }>()
   const types = propagateScales(graph, marks)
   for (const { name } of graph.nodes) {

@@ -12,6 +12,12 @@ export const intRange = (kind: IntKind): readonly [number, number] => (kind === 
 
 export const isInt = (type: QType): type is IntType => type.kind === 'i8' || type.kind === 'u8'
 
+/** What stands for 0. */
+export const zeroOf = (type: QType): number => ('zero' in type ? (type.zero ?? 0) : 0)
+
+export const sameType = (a: IntType, b: IntType): boolean =>
+  a.kind === b.kind && a.scale === b.scale && zeroOf(a) === zeroOf(b)
+
 export const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value))
 
 /** C's round: to the nearest, ties away from zero. `Math.round` sends ties up, and |x| + 0.5 fails just below 0.5. */

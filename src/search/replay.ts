@@ -134,7 +134,7 @@ function groupsOf(int8: QGraph): Map<string, string> {
     if (op.type === 'Input') continue
     const [x, ...others] = inputs.filter((input) => !int8.weights.has(input))
     // In front of a rescale a group ends: a Concat in float reads the value as it was.
-    const first = op.type === 'ConvInt' || op.type === 'MatMulInt' || op.type === 'MulShift'
+    const first = ['ConvInt', 'MatMulInt', 'MulShift', 'SumInt'].includes(op.type)
     const follows = !first && others.length === 0 && readers.get(x!)?.length === 1 && !outputs.has(x!)
     groups.set(name, (follows && groups.get(x!)) || name)
   }

@@ -21,6 +21,7 @@ export function calibrateStage(recipe: Recipe, calibration: Calibration & { data
     params: {
       'calibration.method': calibration.method,
       'calibration.tune_num': calibration.tuneNum,
+      ...(calibration.asymmetric ? { 'calibration.asymmetric': true } : {}),
       'calibration.bias_correction': calibration.biasCorrection,
       ...(usesPercentile ? { 'calibration.percentile': calibration.percentile } : {}),
     },
@@ -54,6 +55,7 @@ export function calibrateStage(recipe: Recipe, calibration: Calibration & { data
           percentile: calibration.percentile,
           pictures: pieces.map(({ name, path, digest }) => ({ name, path, digest })),
           tuneNum: calibration.tuneNum,
+          asymmetric: calibration.asymmetric,
           biasCorrection: calibration.biasCorrection,
           table: context.target(artifacts.table),
           report: context.target(artifacts.calibration),

@@ -372,6 +372,65 @@ const products: Case[] = [
   ['fully connected, transposed', dense(4, 63, 65, { rightTranspose: true, bias: false })],
 ]
 
+const low: QType = { kind: 'i8', scale: 0.5, zero: -101 }
+const high: QType = { kind: 'i8', scale: 2, zero: 93 }
+const lowest: QType = { kind: 'i8', scale: 1, zero: -128 }
+const f32: QType = { kind: 'f32' }
+const f16: QType = { kind: 'f16' }
+const bf16: QType = { kind: 'bf16' }
+
+const plane = [1, 65, 9, 11]
+const total = (factors: readonly number[], relu = false): QOp => ({
+  type: 'SumInt',
+  requants: factors.map((factor) => ({ multiplier: Math.round(factor * 2 ** 24), shift: 24 })),
+  relu,
+})
+
+const zeroPoints: Case[] = [
+  ['conv', convCase([1, 20, 9, 9], 33, { from: low, to: high })],
+  ['conv of many channels', convCase([1, 130, 8, 9], 130, { from: high, to: low })],
+  ['conv, relu', convCase([1, 20, 9, 9], 33, { from: low, to: high, relu: true })],
+  [
+    'conv, padded beyond what a command can do',
+    convCase([1, 3, 9, 10], 4, { kernel: [21, 3], pads: [20, 16, 20, 0], from: low, to: lowest }),
+  ],
+  ['conv, unsigned filter', convCase([1, 20, 9, 9], 33, { from: low, to: low, filter: 'u8', factor: 0.0004 })],
+  ['conv from zero point to none', convCase([2, 20, 9, 9], 33, { from: lowest, to: u8 })],
+  ['conv from none to a zero point', convCase([2, 3, 19, 9], 33, { from: u8, to: low, strides: [2, 2] })],
+  ['depthwise', convCase([1, 70, 11, 12], 70, { group: 70, from: low, to: high })],
+  ['groups', convCase([1, 96, 9, 8], 96, { group: 6, from: high, to: low })],
+  [
+    'rows at the top',
+    convCase([1, 20, 16, 9], 24, { from: low, to: high }),
+    { output: [0, 4], inputs: [[0, 5]], padTop: 1, padBottom: 0 },
+  ],
+  ['fully connected', { ...dense(4, 65, 130, { relu: true }), type: low }],
+  ['rescale', plain(total([0.7]), [1, 65, 9, 9], low, high)],
+  ['rescale far', plain(total([100]), [1, 7, 9, 9], high, low)],
+  ['rescale to unsigned', plain(total([1.4]), [1, 7, 9, 9], low, u8)],
+  ['rescale unsigned', plain(total([0.9]), [1, 7, 9, 9], u8, lowest)],
+  ['sum', { ...sum(plane, plane, plane, [low, high, low]), op: total([0.37, 0.52]) }],
+  ['sum, relu', { ...sum(plane, plane, plane, [low, high, high]), op: total([0.37, 0.52], true) }],
+  ['sum to unsigned', { ...sum(plane, plane, plane, [low, u8, u8]), op: total([0.77, 0.51]) }],
+  ['sum at equal scales', { ...sum(plane, plane, plane, [low, low, low]), op: total([1, 1]) }],
+  ['difference', { ...sum(plane, plane, plane, [low, high, low]), op: total([0.37, -0.52]) }],
+  ['difference, relu', { ...sum(plane, plane, plane, [low, high, low]), op: total([31, -47], true) }],
+  [
+    'sum of three',
+    {
+      op: total([0.3, -2.5, 0.01]),
+      inputs: { a: { shape: plane, type: low }, b: { shape: plane, type: u8 }, c: { shape: plane, type: high } },
+      shape: plane,
+      type: low,
+    },
+  ],
+  ...[f32, f16, bf16].flatMap((kind): Case[] => [
+    [`from ${kind.kind}`, plain({ type: 'Cast' }, [1, 65, 9, 11], kind, high)],
+    [`from ${kind.kind}, clamped`, plain({ type: 'Cast' }, [2, 5, 9, 11], kind, low)],
+    [`to ${kind.kind}`, plain({ type: 'Cast' }, [1, 65, 9, 11], low, kind)],
+  ]),
+]
+
 async function agree(chip: Chip, spec: Spec, rows: Rows | undefined): Promise<void> {
   const feeds = feedsOf(spec, random(++seed))
   const want = await executed(spec, feeds)
@@ -383,7 +442,16 @@ async function agree(chip: Chip, spec: Spec, rows: Rows | undefined): Promise<vo
   expect(new Set(expected).size, 'a result that says something').toBeGreaterThan(1)
 }
 
-const all = [...conv, ...each, ...binary, ...lookups, ...pools, ...moves, ...products]
+const all = [
+  ...conv,
+  ...each,
+  ...binary,
+  ...lookups,
+  ...pools,
+  ...moves,
+  ...products,
+  ...zeroPoints.map(([story, ...rest]): Case => [`zero points: ${story}`, ...rest]),
+]
 
 describe('on the machine', () => {
   const chip = machineChip()

@@ -47,7 +47,7 @@ describe('words that are not known', () => {
     'quant.yaml:8:3: `calibration.methd` is not a setting',
     '  8 |   methd: kl',
     '    |   ~~~~~',
-    '  did you mean `method`? known: dataset, input_num, method, percentile, tune_num, equalize, bias_correction, table',
+    '  did you mean `method`? known: dataset, input_num, method, percentile, tune_num, equalize, asymmetric, bias_correction, table',
   ])
   mistake('a misspelt section', 'variants:', 'variant:', [
     'quant.yaml:9:1: `variant` is not a setting',

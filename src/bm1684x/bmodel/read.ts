@@ -138,11 +138,13 @@ function readNet(net: Table, binary: Uint8Array, refuseFile: Refuse): BmodelNet 
     const size = shape.reduce((product, side) => product * side, typeBytes[type])
     if (size !== table.u64(Tensor.size) || size === 0) throw refuse(`${label} of [${shape}] has the wrong size`)
     if (address < ctxAddress || address + size > ctxAddress + ctxBytes) throw refuse(`${label} is outside its memory`)
-    if (table.i32(Tensor.zeroPoint) !== 0) throw refuse(`${label} has a zero point, which is not supported`)
+    const zero = table.i32(Tensor.zeroPoint)
+    if (zero !== 0 && !(type === 'i8' && zero >= -128 && zero <= 127))
+      throw refuse(`${label} has the zero point ${zero}`)
     const stored = table.f32(Tensor.scale, 1)
     const scale = input && type.endsWith('8') ? 1 / stored : stored
     if (!(scale > 0 && scale < Infinity)) throw refuse(`${label} has the scale ${stored}`)
-    return { name: table.text(Tensor.name), type, shape, address, scale }
+    return { name: table.text(Tensor.name), type, shape, address, scale, ...(zero !== 0 && { zero }) }
   }
 
   return {

@@ -129,6 +129,7 @@ function describe(
       u32(Tensor.memType, 1) // TPU memory
       // Of inputs the factor that makes integers of reals, of outputs the one that makes reals of integers.
       b.addFieldFloat32(Tensor.scale, input ? 1 / one.scale : one.scale, 1)
+      b.addFieldInt32(Tensor.zeroPoint, one.zero ?? 0, 0)
       u32(Tensor.hidden, input ? 1 : 2)
       u32(Tensor.index, index)
     })

@@ -3,6 +3,7 @@
  * register sheets; ids and dependencies are filled in by whoever puts the commands in order.
  */
 import type { Pads, Pair } from '../../ir/graph.js'
+import type { Requant } from '../../quantize/qgraph.js'
 import { roundBf16, roundF16 } from '../../quantize/rounding.js'
 import { floatBits, halfBits } from '../../quantize/tpu/weights.js'
 import { laneBytes } from '../chip.js'
@@ -173,6 +174,8 @@ export interface Window {
   readonly strides: Pair
   readonly dilations: Pair
   readonly pads: Pads
+  /** What stands in the padding; 0 where it is absent. Pooling for the maximum has its own. */
+  readonly fill?: number
 }
 
 /** A window's operand: aligned, with its size. */
@@ -180,7 +183,7 @@ export interface Image extends Omit<Place, 'strides'> {
   readonly shape: Shape4
 }
 
-const windowFields = ({ kernel, strides, dilations, pads: [top, left, bottom, right] }: Window) =>
+const windowFields = ({ kernel, strides, dilations, pads: [top, left, bottom, right], fill }: Window, type: Prec) =>
   ({
     opd1_h: kernel[0],
     opd1_w: kernel[1],
@@ -193,10 +196,11 @@ const windowFields = ({ kernel, strides, dilations, pads: [top, left, bottom, ri
     opd0_dn_pad: bottom,
     opd0_rt_pad: right,
     opd3_const: 1,
+    ...(fill && { opd3_addr: immediate(fill, type) }),
   }) as const
 
 /**
- * 8-bit: int32 sums without bias. Floats: with the fp32 bias at `bias`, if there is one. Padding is 0. The input starts in lane 0; the
+ * 8-bit: int32 sums without bias. Floats: with the fp32 bias at `bias`, if there is one. The input starts in lane 0; the
  * filter (packConv) and the bias (compact) lie in the lanes of the result.
  * @param filter address, or one weight for all taps
  */
@@ -226,7 +230,7 @@ export function conv(
       ...(constant && { opd1_const: 1 }),
       opd1_addr: constant ? immediate(filter.constant, filter.prec) : filter.address,
       ...(bias === undefined ? { opd2_const: 1 } : { opd2_addr: bias }),
-      ...windowFields(window),
+      ...windowFields(window, input.prec),
     },
   } satisfies InstructionOf<'conv'>
 }
@@ -244,12 +248,12 @@ function pool(op: keyof typeof eu.pord, shape: Shape4, result: Place, input: Ima
       res0_prec: prec[result.prec],
       res0_addr: result.address,
       opd0_addr: input.address,
-      ...windowFields(window),
+      ...windowFields(window, input.prec),
     },
   } satisfies InstructionOf<'pord'>
 }
 
-/** One filter per channel (packDepthwise). 8-bit: int32 sums and int32 bias. Floats: all of one type. Padding is 0. */
+/** One filter per channel (packDepthwise). 8-bit: int32 sums and int32 bias. Floats: all of one type. */
 export function depthwise(
   shape: Shape4,
   result: Place,
@@ -298,9 +302,9 @@ export function averagePool(
 }
 
 /** How int32 or int16 values become 8-bit ones: records per channel (packRequant), or one multiplier and right shift for all. */
-export type Requantisation = { readonly table: number } | { readonly multiplier: number; readonly shift: number }
+export type Requantisation = { readonly table: number } | (Requant & { readonly zero?: number })
 
-/** result = saturate(input * multiplier * 2^-shift), ties up. */
+/** result = saturate(input * multiplier * 2^-shift + zero), ties up before the sum. */
 export function requant(shape: Shape4, result: Place, input: Place, by: Requantisation) {
   const constant = 'multiplier' in by
   return {
@@ -315,14 +319,37 @@ export function requant(shape: Shape4, result: Place, input: Place, by: Requanti
       opd2_n_str: rounding.halfUp,
       res0_addr: result.address,
       opd0_addr: input.address,
-      ...(constant && { opd1_const: 1, opd2_addr: immediate(-by.shift, 'int8') }),
+      ...(constant && {
+        opd1_const: 1,
+        opd2_addr: (immediate(by.zero ?? 0, 'int16') * 2 ** 16 + immediate(-by.shift, 'int8')) >>> 0,
+      }),
       opd1_addr: constant ? immediate(by.multiplier, 'int32') : by.table,
     },
   } satisfies InstructionOf<'rqdq'>
 }
 
-/** result = input * scale in fp32; of 8-bit input. */
-export const dequant = (shape: Shape4, result: Place, input: Place, scale: number) =>
+/** result = saturate((input - zero) * multiplier * 2^-shift), ties up; 8 bit to int16 or int32, all aligned. */
+export const rescaled = (shape: Shape4, result: Place, input: Place, zero: number, by: Requant) =>
+  ({
+    form: 'rqdq',
+    fields: {
+      tsk_eu_typ: eu.rqdq.dq1,
+      ...sized(shape),
+      opd0_sign: sign(input.signed),
+      opd2_sign: sign(result.signed),
+      opd0_prec: prec[input.prec],
+      res0_prec: prec[result.prec],
+      opd2_n_str: rounding.halfUp,
+      res0_addr: result.address,
+      opd0_addr: input.address,
+      opd1_const: 1,
+      opd1_addr: (immediate(-by.shift, 'int16') * 2 ** 16 + immediate(zero, 'int16')) >>> 0,
+      opd2_addr: immediate(by.multiplier, 'int32'),
+    },
+  }) satisfies InstructionOf<'rqdq'>
+
+/** result = (input - zero) * scale in fp32; of 8-bit input. */
+export const dequant = (shape: Shape4, result: Place, input: Place, scale: number, zero: number) =>
   ({
     form: 'rqdq',
     fields: {
@@ -334,6 +361,7 @@ export const dequant = (shape: Shape4, result: Place, input: Place, scale: numbe
       res0_addr: result.address,
       opd0_addr: input.address,
       opd1_const: 1,
+      opd1_addr: immediate(zero, 'int32'),
       opd2_addr: immediate(scale, 'fp32'),
     },
   }) satisfies InstructionOf<'rqdq'>

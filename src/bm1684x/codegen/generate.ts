@@ -34,11 +34,8 @@ export function generate(q: QGraph, options: GenerateOptions = {}): Program {
   const neurons = globalBase + image.length
   const address = (root: string | Packed): number =>
     typeof root === 'string' ? neurons + memory.offsets.get(root)! : coefficients.place(root)
-  const port = ({ name, node, type, scale, shape }: Port): ProgramTensor => ({
-    name,
-    type,
-    scale,
-    shape,
+  const port = ({ node, ...tensor }: Port): ProgramTensor => ({
+    ...tensor,
     address: address(graph.views.get(node)!.root),
   })
   return {

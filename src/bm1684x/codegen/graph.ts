@@ -5,7 +5,7 @@
 import { QuantError } from '../../errors.js'
 import { sizeOf } from '../../ir/graph.js'
 import type { QGraph, QNode, QType, QWeight } from '../../quantize/qgraph.js'
-import { type IntType, isInt } from '../../quantize/rounding.js'
+import { type IntType, isInt, zeroOf } from '../../quantize/rounding.js'
 import { type Prec, precBytes } from '../isa/forms.js'
 import { toBf16, toF16 } from '../layout.js'
 import type { IoType } from '../program.js'
@@ -59,6 +59,7 @@ export interface Port {
   readonly node: string
   readonly type: IoType
   readonly scale: number
+  readonly zero?: number
   readonly shape: readonly number[]
 }
 
@@ -223,6 +224,7 @@ export function planGraph(q: QGraph, options: GenerateOptions = {}): PlanGraph {
     node: node.name,
     type: node.type.kind,
     scale: isInt(node.type) ? node.type.scale : 1,
+    ...(zeroOf(node.type) !== 0 && { zero: zeroOf(node.type) }),
     shape: node.shape,
   })
   return {

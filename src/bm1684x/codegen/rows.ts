@@ -97,7 +97,18 @@ const elementwise = new Set<QOp['type']>([
   'Relu',
   ...functionTypes,
 ])
-const elementwiseOfMany = new Set<QOp['type']>(['AddInt', 'SubInt', 'MulInt', 'Add', 'Sub', 'Mul', 'Div', 'Min', 'Max'])
+const elementwiseOfMany = new Set<QOp['type']>([
+  'AddInt',
+  'SubInt',
+  'SumInt',
+  'MulInt',
+  'Add',
+  'Sub',
+  'Mul',
+  'Div',
+  'Min',
+  'Max',
+])
 
 /** @param operands shapes of the operands that are values; constants among the operands make an op depend on places */
 export function isElementwise(node: QNode, operands: readonly (readonly number[])[], constants: number): boolean {

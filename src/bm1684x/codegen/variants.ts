@@ -44,7 +44,7 @@ const single = new Set<QOp['type']>([
   'Relu',
   ...functionTypes,
 ])
-const several = new Set<QOp['type']>(['AddInt', 'SubInt', 'MulInt', 'Add', 'Sub', 'Mul', 'Div', 'Min', 'Max'])
+const several = new Set<QOp['type']>(['AddInt', 'SubInt', 'SumInt', 'MulInt', 'Add', 'Sub', 'Mul', 'Div', 'Min', 'Max'])
 
 /**
  * The node on `strips` strips: strip s of channel c is channel s * channels + c. Undefined for ops that cannot be computed so.

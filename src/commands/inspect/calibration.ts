@@ -8,7 +8,7 @@ const SHOWN = 10
 /** NAME_calibration.json: how the table came about, and which pictures weigh in it. */
 export function describeCalibration(text: string, file: string): Described {
   const report = parse(text, file)
-  const { method, best, bias_correction: bias, tensors, pictures } = report
+  const { method, best, asymmetric, bias_correction: bias, tensors, pictures } = report
   const decibel = ({ before, after }: { before: number; after: number }): string =>
     `${before.toFixed(2)} -> ${after.toFixed(2)} dB`
   const lines = [
@@ -20,6 +20,10 @@ export function describeCalibration(text: string, file: string): Described {
     const from = Object.entries(best.from).map(([name, scales]) => `${scales} by ${name}`)
     lines.push(`${count(best.decided, 'scale')} decided: ${from.join('; ')}`)
   }
+  if (asymmetric)
+    lines.push(
+      `zero points of ${count(asymmetric.layers, 'layer')} ${asymmetric.applied ? 'taken' : 'not taken'}: ${decibel(asymmetric.sqnr)} on ${count(asymmetric.pictures, 'picture')}`,
+    )
   if (bias)
     lines.push(
       `bias correction of ${count(bias.layers, 'layer')} ${bias.applied ? 'applied' : 'not applied'}: ${decibel(bias.sqnr)} on ${count(bias.pictures, 'picture')}${

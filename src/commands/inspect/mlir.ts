@@ -15,9 +15,10 @@ export function describeMlir(text: string, file: string): Described {
     op: layer.operation.op,
     type: layer.type.element,
     shape: layer.type.shape,
-    ...(layer.type.quant ? { scale: layer.type.quant.scale, threshold: thresholdOf(layer.type)! } : {}),
+    ...quantOf(layer.type),
   }))
   const parameters = weights.reduce((sum, { type }) => sum + type.shape.reduce((size, n) => size * n, 1), 0)
+  const shifted = rows.some(({ zero }) => zero !== undefined)
   const facts = {
     kind: 'mlir',
     name,
@@ -35,7 +36,7 @@ export function describeMlir(text: string, file: string): Described {
     `${count(rows.length, 'layer')}, ${count(weights.length, 'weight')} with ${count(parameters, 'number')}, ${(facts.flops / 1e6).toFixed(1)} M operations`,
     `outputs: ${outputs.join(', ')}`,
     block(
-      ['layer', 'op', 'type', 'shape', 'threshold', 'scale'],
+      ['layer', 'op', 'type', 'shape', 'threshold', 'scale', ...(shifted ? ['zero'] : [])],
       rows.map((row) => [
         row.name,
         row.op,
@@ -43,13 +44,18 @@ export function describeMlir(text: string, file: string): Described {
         shapeText(row.shape),
         row.threshold === undefined ? '' : digits(row.threshold),
         row.scale === undefined ? '' : digits(row.scale),
+        ...(shifted ? [String(row.zero ?? '')] : []),
       ]),
-      'llllrr',
+      'llllrrr',
     ),
   ]
   return { facts, text: shown.join('\n') }
 }
 
-/** The largest value that is stored without clamping. */
-const thresholdOf = ({ element, quant }: TensorType): number | undefined =>
-  quant && quant.scale * (element === 'u8' ? 255 : 127)
+/** `threshold` is the largest value that is stored without clamping. */
+function quantOf({ element, quant }: TensorType): { scale?: number; threshold?: number; zero?: number } {
+  if (!quant) return {}
+  const { scale, zeroPoint } = quant
+  const threshold = scale * ((element === 'u8' ? 255 : 127) - zeroPoint)
+  return { scale, threshold, ...(zeroPoint !== 0 && { zero: zeroPoint }) }
+}

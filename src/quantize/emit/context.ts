@@ -1,5 +1,6 @@
 import type { AttributeValue, InitializerData } from '../../ir/onnx/builder.js'
 import type { QNode, QOp, QType, QWeight } from '../qgraph.js'
+import { zeroOf } from '../rounding.js'
 
 /** What the emitters of single nodes need; every value is a float32 tensor of what the node stores. */
 export interface Emission {
@@ -19,6 +20,13 @@ export interface Emission {
 }
 
 export type Range = readonly [low: number, high: number]
+
+/** What a conv's padded operand can be: its range, with the zero point in it. */
+export function paddedRange(emission: Emission, name: string): Range {
+  const [low, high] = emission.rangeOf(name)
+  const zero = zeroOf(emission.typeOf(name))
+  return [Math.min(low, zero), Math.max(high, zero)]
+}
 
 /** A node whose op is narrowed. An intersection with QNode would pair every op with every one of T: a minute of type checking. */
 export type NodeOf<T extends QOp['type']> = Omit<QNode, 'op'> & { readonly op: Extract<QOp, { type: T }> }

@@ -1,7 +1,8 @@
+import type { Pads } from '../../ir/graph.js'
 import { DataType } from '../../ir/onnx/builder.js'
 import type { QWeight } from '../qgraph.js'
-import type { IntType } from '../rounding.js'
-import { type Emission, type Emit, int64, type NodeOf } from './context.js'
+import { type IntType, zeroOf } from '../rounding.js'
+import { type Emission, type Emit, float32, int64, type NodeOf, paddedRange } from './context.js'
 import { accumulateByMatMul, suitsMatMul } from './matmul.js'
 import { clampRange, requantDouble } from './requant.js'
 import { exactBelow, reach, split } from './sum.js'
@@ -14,7 +15,7 @@ export const emitConv: Emit<'ConvInt'> = (emission, node) => {
     emission.integerMatMul && suitsMatMul(emission, node)
       ? emission.step('Cast', [accumulateByMatMul(emission, node)], { to: DataType.DOUBLE })
       : accumulate(emission, node)
-  return requantDouble(emission, sums, requants, clampRange(node.type as IntType, op.relu))
+  return requantDouble(emission, sums, requants, clampRange(node.type as IntType, op.relu), zeroOf(node.type))
 }
 
 /** The accumulators, double. */
@@ -24,7 +25,7 @@ function accumulate(emission: Emission, { op, inputs, name }: NodeOf<'ConvInt'>)
   const bias = biasName === undefined ? undefined : emission.weightOf(biasName)!.data
   const [channels, depth] = filter.shape as [number, number]
   const window = op.kernel[0] * op.kernel[1]
-  const range = emission.rangeOf(x)
+  const range = paddedRange(emission, x)
   const bound = (from: number, to: number, extra: (channel: number) => number): number => {
     let largest = 0
     for (let channel = 0; channel < channels; channel++) {
@@ -35,12 +36,12 @@ function accumulate(emission: Emission, { op, inputs, name }: NodeOf<'ConvInt'>)
     return largest
   }
   const conv = (operands: string[]): string => {
-    const { kernel, strides, dilations, pads, group } = op
+    const { kernel, strides, dilations, group } = op
     const sum = emission.step('Conv', operands, { kernel_shape: kernel, strides, dilations, pads, group })
     return emission.step('Cast', [sum], { to: DataType.DOUBLE })
   }
 
-  const input = emission.value(x)
+  const { value: input, pads } = padded(emission, op.pads, x)
   if (bound(0, depth, (channel) => Math.abs(bias?.[channel] ?? 0)) <= exactBelow) {
     if (bias === undefined) return conv([input, emission.value(filterName)])
     const flat = emission.constant(new Float32Array(bias), [channels])
@@ -53,6 +54,16 @@ function accumulate(emission: Emission, { op, inputs, name }: NodeOf<'ConvInt'>)
   })
   if (bias !== undefined) parts.push(emission.constant(new Float64Array(bias), [1, channels, 1, 1]))
   return parts.reduce((a, b) => emission.step('Add', [a, b]))
+}
+
+/** A Conv pads with 0; another zero point is put around by itself. */
+function padded(emission: Emission, pads: Pads, name: string): { readonly value: string; readonly pads: Pads } {
+  const value = emission.value(name)
+  const zero = zeroOf(emission.typeOf(name))
+  if (zero === 0 || pads.every((pad) => pad === 0)) return { value, pads }
+  const [top, left, bottom, right] = pads
+  const around = int64(emission, [0, 0, top, left, 0, 0, bottom, right])
+  return { value: emission.step('Pad', [value, around, float32(emission, zero)]), pads: [0, 0, 0, 0] }
 }
 
 /** The filter of input channels [from, to). */

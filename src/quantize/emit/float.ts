@@ -4,7 +4,7 @@ import type { FunctionOp, Relu } from '../../ir/graph.js'
 import { DataType, float } from '../../ir/onnx/builder.js'
 import { writeFunction } from '../../ir/onnx/functions.js'
 import type { FloatOpType } from '../qgraph.js'
-import { type FloatKind, intRange, isInt, roundTo } from '../rounding.js'
+import { type FloatKind, intRange, isInt, roundTo, zeroOf } from '../rounding.js'
 import { type Emission, type Emit, float32, float64, int64, type NodeOf } from './context.js'
 import { clip, ROUNDER } from './requant.js'
 
@@ -87,7 +87,9 @@ export const emitCast: Emit<'Cast'> = (emission, { inputs, type }) => {
   if (isInt(from) && isInt(type)) return x
   if (isInt(from)) {
     const kind = type.kind as FloatKind
-    return store(emission, emission.step('Mul', [x, float32(emission, roundTo(kind, from.scale))]), kind)
+    const zero = zeroOf(from)
+    const counted = zero === 0 ? x : emission.step('Sub', [x, float32(emission, zero)])
+    return store(emission, emission.step('Mul', [counted, float32(emission, roundTo(kind, from.scale))]), kind)
   }
   if (!isInt(type)) return store(emission, x, type.kind)
   const { step } = emission
@@ -100,8 +102,15 @@ export const emitCast: Emit<'Cast'> = (emission, { inputs, type }) => {
   // not less than what a double can hold beside the rounder. Negated, as onnxruntime drops a factor that is nearly 1.
   const nudged = step('Mul', [step('Cast', [scaled], { to: DataType.DOUBLE }), float64(emission, -1 - 2 ** -28)])
   const rounded = step('Cast', [step('Sub', [float64(emission, ROUNDER), nudged])], { to: DataType.FLOAT })
-  const whole = clip(emission, step('Sub', [rounded, float32(emission, ROUNDER)]), intRange(type.kind))
-  // The cast makes 0 of what is no number.
-  const byte = step('Cast', [whole], { to: type.kind === 'i8' ? DataType.INT8 : DataType.UINT8 })
-  return step('Cast', [byte], { to: DataType.FLOAT })
+  const unshifted = step('Sub', [rounded, float32(emission, ROUNDER)])
+  const zero = zeroOf(type)
+  // The cast makes 0 of what is no number; the zero point comes after it.
+  if (zero === 0) {
+    const whole = clip(emission, unshifted, intRange(type.kind))
+    const byte = step('Cast', [whole], { to: type.kind === 'i8' ? DataType.INT8 : DataType.UINT8 })
+    return step('Cast', [byte], { to: DataType.FLOAT })
+  }
+  const whole = step('Cast', [clip(emission, unshifted, [-(2 ** 15), 2 ** 15 - 1])], { to: DataType.INT16 })
+  const moved = step('Add', [step('Cast', [whole], { to: DataType.FLOAT }), float32(emission, zero)])
+  return clip(emission, moved, intRange(type.kind))
 }

@@ -1,8 +1,8 @@
 /** 8-bit layers other than conv, on float32 tensors of whole numbers. */
 import { DataType, float } from '../../ir/onnx/builder.js'
-import type { QWeightData } from '../qgraph.js'
-import type { IntType } from '../rounding.js'
-import { type Emission, type Emit, float32, int64, type Range } from './context.js'
+import { fractionBits, type QWeightData } from '../qgraph.js'
+import { type IntType, zeroOf } from '../rounding.js'
+import { type Emission, type Emit, float32, float64, int64, type Range } from './context.js'
 import { clampRange, clip, requantDouble, requantFloat, roundEven, roundsAlike, shiftFloat } from './requant.js'
 import { exactBelow, reach, split } from './sum.js'
 
@@ -52,7 +52,7 @@ export const emitMatMul: Emit<'MatMulInt'> = (emission, { op, inputs, name, type
   if (biasName !== undefined)
     parts.push(emission.constant(new Float64Array(emission.weightOf(biasName)!.data), [columns]))
   const sum = parts.reduce((a, b) => emission.step('Add', [a, b]))
-  return requantDouble(emission, sum, [op.requant], clampRange(type as IntType, op.relu))
+  return requantDouble(emission, sum, [op.requant], clampRange(type as IntType, op.relu), zeroOf(type))
 }
 
 export const emitLeakyRelu: Emit<'LeakyReluInt'> = (emission, { op, inputs, type }) => {
@@ -112,6 +112,28 @@ export const emitMul: Emit<'MulInt'> = (emission, { op, inputs, type }) => {
 export const emitMulShift: Emit<'MulShift'> = (emission, { op, inputs, type }) => {
   const { value, range } = operand(emission, inputs[0]!)
   return requantFloat(emission, value, range, op.requant, clampRange(type as IntType, false))
+}
+
+/** In double: products of 9 and 31 bits stay exact, and so do their halves. */
+export const emitSum: Emit<'SumInt'> = (emission, { op, inputs, type }) => {
+  const { step } = emission
+  const bits = fractionBits(inputs.length)
+  const rounded = (value: string, shift: number): string =>
+    shift > 0 ? step('Floor', [step('Add', [value, float64(emission, 0.5)])]) : value
+  const terms = inputs.map((input, i) => {
+    const { multiplier, shift } = op.requants[i]!
+    const counted = step('Sub', [
+      toDouble(emission, emission.value(input)),
+      float64(emission, zeroOf(emission.typeOf(input))),
+    ])
+    const product = step('Mul', [counted, float64(emission, multiplier * 2 ** (bits - shift))])
+    return rounded(product, shift - bits)
+  })
+  const sum = terms.reduce((a, b) => step('Add', [a, b]))
+  const whole = rounded(bits > 0 ? step('Mul', [sum, float64(emission, 2 ** -bits)]) : sum, bits)
+  const [low, high] = clampRange(type as IntType, op.relu)
+  const moved = step('Add', [whole, float64(emission, zeroOf(type))])
+  return step('Cast', [step('Clip', [moved, float64(emission, low), float64(emission, high)])], { to: DataType.FLOAT })
 }
 
 /**

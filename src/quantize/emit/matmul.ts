@@ -4,7 +4,8 @@
  * saturate on the way: `execute.ts` tries that out before it asks for this form.
  */
 import { DataType } from '../../ir/onnx/builder.js'
-import { type Emission, int64, type NodeOf } from './context.js'
+import { zeroOf } from '../rounding.js'
+import { type Emission, int64, type NodeOf, paddedRange } from './context.js'
 import { reach } from './sum.js'
 
 /** From how many output channels on putting the windows side by side pays: what stands in memory one after the other is copied fast. */
@@ -23,7 +24,7 @@ export function suitsMatMul(emission: Emission, { op, inputs }: NodeOf<'ConvInt'
   if (products * 255 * 128 * 4 >= 2 ** 31) return false
   const bias = biasName === undefined ? undefined : emission.weightOf(biasName)!.data
   for (let channel = 0; channel < shape[0]!; channel++) {
-    const sum = reach(data, emission.rangeOf(x), channel * products, (channel + 1) * products)
+    const sum = reach(data, paddedRange(emission, x), channel * products, (channel + 1) * products)
     if (sum + Math.abs(bias?.[channel] ?? 0) >= 2 ** 31) return false
   }
   return true
@@ -40,7 +41,8 @@ export function accumulateByMatMul(emission: Emission, node: NodeOf<'ConvInt'>):
   const valueZero = emission.typeOf(x).kind === 'u8' ? -128 : 0
   const value = emission.value(x)
   const signed = valueZero === 0 ? value : step('Add', [value, constant(Float32Array.of(valueZero))])
-  const columns = windows(emission, node, step('Cast', [signed], { to: DataType.INT8 }), valueZero)
+  const padding = zeroOf(emission.typeOf(x)) + valueZero
+  const columns = windows(emission, node, step('Cast', [signed], { to: DataType.INT8 }), padding)
   const depth = filter.data.length / channels
   const product = step('MatMulInteger', [
     constant(rows(filter.data, filter.shape, weightZero), [channels, depth]),

@@ -1,6 +1,6 @@
 /** What stored values can be. Narrow ranges save splits of deep convolutions: behind a LeakyRelu of 0.1 nothing is below -13. */
 import type { QGraph, QNode } from '../qgraph.js'
-import { clamp, intRange, isInt, rsr } from '../rounding.js'
+import { clamp, intRange, isInt, rsr, zeroOf } from '../rounding.js'
 import type { Range } from './context.js'
 
 /** Of every 8-bit node: a range that holds for any network input. */
@@ -14,7 +14,7 @@ export function storedRanges({ nodes, weights }: QGraph): Map<string, Range> {
   }
   return ranges
 
-  function rangeOf({ op, inputs }: QNode): Range | undefined {
+  function rangeOf({ op, inputs, type }: QNode): Range | undefined {
     const known = inputs.flatMap((input) => ranges.get(input) ?? [])
     const all: Range = [Math.min(...known), Math.max(...known)]
     switch (op.type) {
@@ -41,7 +41,7 @@ export function storedRanges({ nodes, weights }: QGraph): Map<string, Range> {
       case 'Pad':
         return [Math.min(all[0], op.value), Math.max(all[1], op.value)]
       default:
-        return 'relu' in op && op.relu ? [0, 255] : undefined
+        return 'relu' in op && op.relu ? [zeroOf(type), 255] : undefined
     }
   }
 }

@@ -18,7 +18,7 @@
  */
 import { DataType, float } from '../../ir/onnx/builder.js'
 import type { Requant } from '../qgraph.js'
-import { type IntType, intRange, rsr } from '../rounding.js'
+import { type IntType, intRange, rsr, zeroOf } from '../rounding.js'
 import { type Emission, float32, float64, type Range } from './context.js'
 
 /** Whether the product stays exact in float32. `bound` is the largest |v|. */
@@ -57,10 +57,10 @@ function roundsByCast({ multiplier, shift }: Requant, [low, high]: Range): boole
   return true
 }
 
-/** What a result is clamped to; a relu cuts off the lower half. */
-export function clampRange({ kind }: IntType, relu: boolean): Range {
-  const [low, high] = intRange(kind)
-  return [relu ? 0 : low, high]
+/** What a result is clamped to; a relu cuts off what stands for less than 0. */
+export function clampRange(type: IntType, relu: boolean): Range {
+  const [low, high] = intRange(type.kind)
+  return [relu ? zeroOf(type) : low, high]
 }
 
 /**
@@ -85,33 +85,42 @@ export function requantFloat(emission: Emission, value: string, values: Range, r
   return requantDouble(emission, emission.step('Cast', [value], { to: DataType.DOUBLE }), [requant], range)
 }
 
-/** Of a double value of whole numbers below 2^31; one requant, or one per channel of axis 1. The result is float32. */
-export function requantDouble(emission: Emission, value: string, requants: readonly Requant[], range: Range): string {
+/**
+ * Of a double value of whole numbers below 2^31; one requant, or one per channel of axis 1. The result is float32.
+ * @param zero is added before the clamp to `range`
+ */
+export function requantDouble(
+  emission: Emission,
+  value: string,
+  requants: readonly Requant[],
+  range: Range,
+  zero = 0,
+): string {
   const { step } = emission
-  const [low, high] = range
-  if (requants.every((requant) => roundsByCast(requant, range))) {
+  const [low, high] = [range[0] - zero, range[1] - zero]
+  if (requants.every((requant) => roundsByCast(requant, [low, high]))) {
     const sum = step('Cast', [scaleAndRound(emission, value, requants)], { to: DataType.FLOAT })
-    return clip(emission, step('Sub', [sum, float32(emission, ROUNDER)]), range)
+    return clip(emission, step('Sub', [sum, float32(emission, ROUNDER - zero)]), range)
   }
   const perChannel = (of: (requant: Requant) => number): string =>
     emission.constant(Float64Array.from(requants, of), requants.length === 1 ? [] : [1, requants.length, 1, 1])
-  // Counted from -128 where results are signed: without negative numbers the cast to uint8 does the floor.
-  const zero = low < 0 || high === 127 ? 128 : 0
+  // Counted from the lowest result: without negative numbers the cast to uint8 does the floor.
+  const base = Math.max(-low, 0)
   let counted: string
   if (requants.every(({ shift }) => shift <= 45)) {
     const product = step('Mul', [value, perChannel(({ multiplier, shift }) => multiplier * 2 ** -shift)])
-    counted = step('Add', [product, float64(emission, zero + 0.5)])
+    counted = step('Add', [product, float64(emission, base + 0.5)])
   } else {
     const carry = step('Floor', [step('Mul', [value, perChannel((requant) => halves(requant).low)])])
     const sum = step('Add', [step('Mul', [value, perChannel((requant) => halves(requant).high)]), carry])
     const half = step('Add', [sum, perChannel((requant) => halves(requant).half)])
     const floor = step('Floor', [step('Mul', [half, perChannel((requant) => halves(requant).unit)])])
-    counted = step('Add', [floor, float64(emission, zero)])
+    counted = step('Add', [floor, float64(emission, base)])
   }
-  const bounds = [float64(emission, low + zero), float64(emission, high + zero + 0.9)]
+  const bounds = [float64(emission, low + base), float64(emission, high + base + 0.9)]
   const byte = step('Cast', [step('Clip', [counted, ...bounds])], { to: DataType.UINT8 })
   const result = step('Cast', [byte], { to: DataType.FLOAT })
-  return zero === 0 ? result : step('Sub', [result, float32(emission, zero)])
+  return base === zero ? result : step('Sub', [result, float32(emission, base - zero)])
 }
 
 /** v * m * 2^-s + ROUNDER. Per channel as a BatchNormalization of mean 0 and variance 1: one pass instead of two. */

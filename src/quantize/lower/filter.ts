@@ -8,7 +8,7 @@ import { QuantError } from '../../errors.js'
 import type { Weight } from '../../ir/graph.js'
 import { scaleAndShift } from '../multiplier.js'
 import type { QWeight, Requant } from '../qgraph.js'
-import { clamp, type IntKind, type IntType, intRange, roundHalfAway } from '../rounding.js'
+import { clamp, type IntKind, type IntType, intRange, roundHalfAway, zeroOf } from '../rounding.js'
 
 /** Below this a channel's weights are taken as this large; the vendor's constant, a float32. */
 const smallestScale = Math.fround(1e-5)
@@ -23,7 +23,8 @@ export interface IntFilter {
 }
 
 /**
- * Per output channel: scale = max|w| / 127, or / 255 for a filter without negative values and without bias.
+ * Per output channel: scale = max|w| / 127, or / 255 for a filter without negative values and without bias. The bias takes back what
+ * the operand's zero point adds to the sums: round(b / scale - zero * sum of w).
  * @param filter [oc, ...]
  * @param bias [oc]
  * @param input of the operand
@@ -37,11 +38,11 @@ export function convFilter(
   input: IntType,
   output: number,
 ): IntFilter {
-  const { kind, data, scales, magnitudes } = channels(name, filter, bias !== undefined)
+  const { kind, data, scales, magnitudes, sums } = channels(name, filter, bias !== undefined)
   return {
     filter: { shape: filter.shape, data, kind },
     requants: scales.map((scale) => scaleAndShift((scale * input.scale) / output, 32)),
-    ...intBias(name, bias, roomFor(name, magnitudes, input), (channel) => scales[channel]! * input.scale),
+    ...intBias(name, bias, roomFor(name, magnitudes, input), zeroOf(input), sums, (c) => scales[c]! * input.scale),
   }
 }
 
@@ -51,6 +52,8 @@ interface Channels {
   readonly scales: readonly number[]
   /** Sum of |w| over what one output channel reads. */
   readonly magnitudes: readonly number[]
+  /** Sum of w over the same. */
+  readonly sums: readonly number[]
 }
 
 /** Kept as long as the weights are: a search lowers the same network for every candidate. */
@@ -69,6 +72,7 @@ function quantizeChannels(name: string, filter: Weight, biased: boolean): Channe
   const data = kind === 'i8' ? new Int8Array(filter.data.length) : new Uint8Array(filter.data.length)
   const size = filter.data.length / filter.shape[0]!
   const magnitudes: number[] = []
+  const sums: number[] = []
   const scales = Array.from({ length: filter.shape[0]! }, (_, channel) => {
     const part = filter.data.subarray(channel * size, (channel + 1) * size)
     let largest = 0
@@ -76,10 +80,11 @@ function quantizeChannels(name: string, filter: Weight, biased: boolean): Channe
     const scale = Math.max(Math.fround(largest / intRange(kind)[1]), smallestScale)
     const stored = data.subarray(channel * size, (channel + 1) * size)
     quantize(part, scale, kind, stored)
-    magnitudes.push(magnitude(stored))
+    magnitudes.push(sumOf(stored, Math.abs))
+    sums.push(sumOf(stored, plain))
     return scale
   })
-  return { kind, data, scales, magnitudes }
+  return { kind, data, scales, magnitudes, sums }
 }
 
 /**
@@ -101,13 +106,21 @@ export function matmulFilter(
   const data = new Int8Array(filter.data.length)
   quantize(filter.data, scale, 'i8', data)
   const [rows, columns] = filter.shape as [number, number]
-  const magnitudes = transposed
-    ? Array.from({ length: rows }, (_, n) => magnitude(data.subarray(n * columns, (n + 1) * columns)))
-    : Array.from({ length: columns }, (_, n) => magnitude(data, n, columns))
+  const perResult = (of: (w: number) => number): number[] =>
+    transposed
+      ? Array.from({ length: rows }, (_, n) => sumOf(data.subarray(n * columns, (n + 1) * columns), of))
+      : Array.from({ length: columns }, (_, n) => sumOf(data, of, n, columns))
   return {
     filter: { shape: filter.shape, data, kind: 'i8' },
     requants: [scaleAndShift((input.scale * scale) / output, 32)],
-    ...intBias(name, bias, roomFor(name, magnitudes, input), () => scale * input.scale),
+    ...intBias(
+      name,
+      bias,
+      roomFor(name, perResult(Math.abs), input),
+      zeroOf(input),
+      zeroOf(input) === 0 ? [] : perResult(plain),
+      () => scale * input.scale,
+    ),
   }
 }
 
@@ -125,8 +138,15 @@ export function constant(name: string, weight: Weight, given?: number): { weight
 }
 
 /** A constant as values of the type are stored, cut off at what it can hold. */
-export function atScale(name: string, weight: Weight, { kind, scale }: IntType): QWeight {
+export function atScale(name: string, weight: Weight, type: IntType): QWeight {
+  const { kind, scale } = type
   extrema(name, weight)
+  const zero = zeroOf(type)
+  if (zero !== 0) {
+    const [low, high] = intRange(kind)
+    const stored = Int8Array.from(weight.data, (x) => clamp(roundHalfAway(x / scale) + zero, low, high))
+    return { shape: weight.shape, data: stored, kind }
+  }
   const data = kind === 'i8' ? new Int8Array(weight.data.length) : new Uint8Array(weight.data.length)
   quantize(weight.data, scale, kind, data)
   return { shape: weight.shape, data, kind }
@@ -156,9 +176,11 @@ function quantize(from: Float32Array, scale: number, kind: IntKind, into: Int8Ar
   }
 }
 
-function magnitude(data: Int8Array | Uint8Array, from = 0, stride = 1): number {
+const plain = (w: number): number => w
+
+function sumOf(data: Int8Array | Uint8Array, of: (w: number) => number, from = 0, stride = 1): number {
   let sum = 0
-  for (let i = from; i < data.length; i += stride) sum += Math.abs(data[i]!)
+  for (let i = from; i < data.length; i += stride) sum += of(data[i]!)
   return sum
 }
 
@@ -174,10 +196,17 @@ function roomFor(name: string, magnitudes: readonly number[], { kind }: IntType)
   })
 }
 
-function intBias(name: string, bias: Weight | undefined, room: readonly number[], scale: (channel: number) => number) {
-  if (bias === undefined) return { bias: undefined, clamped: 0 }
-  extrema(name, bias)
-  const exact = Array.from(bias.data, (b, channel) => roundHalfAway(b / scale(channel)))
+function intBias(
+  name: string,
+  bias: Weight | undefined,
+  room: readonly number[],
+  zero: number,
+  sums: readonly number[],
+  scale: (channel: number) => number,
+) {
+  if (bias === undefined && zero === 0) return { bias: undefined, clamped: 0 }
+  if (bias !== undefined) extrema(name, bias)
+  const exact = room.map((_, c) => roundHalfAway((bias?.data[c] ?? 0) / scale(c) - (zero && zero * sums[c]!)))
   const fitting = exact.map((b, channel) => clamp(b, -room[channel]!, room[channel]!))
   return { bias: Int32Array.from(fitting), clamped: exact.filter((b, i) => b !== fitting[i]).length }
 }

@@ -1,11 +1,11 @@
-/** Layers in symmetric 8 bit. */
+/** Layers in 8 bit. */
 import { QuantError } from '../../errors.js'
 import type { Warning } from '../../events.js'
 import { isFunction } from '../../ir/functions.js'
 import type { Node, Weight } from '../../ir/graph.js'
 import { scaleAndShift, scaleAndShiftPositive } from '../multiplier.js'
 import type { QOp } from '../qgraph.js'
-import { clamp, type IntType, intRange, roundHalfAway } from '../rounding.js'
+import { clamp, type IntType, intRange, roundHalfAway, sameType, zeroOf } from '../rounding.js'
 import type { IntValue, Lowering } from './context.js'
 import { spreadOperand, turnedFilter } from './deconv.js'
 import { constant, atScale as constantAt, convFilter, matmulFilter, slopes } from './filter.js'
@@ -75,13 +75,22 @@ function intOp(lowering: Lowering, node: Node, type: IntType, warn: (warning: Wa
     case 'Add': {
       // Constants are stored at the result's scale and need no rescale of their own.
       const operands = mixedOperands(lowering, node, type.scale)
+      const inputs = operands.map((o) => o.name)
+      const shifted = shiftedSum(
+        type,
+        operands,
+        operands.map(() => 1),
+        op.relu,
+      )
+      if (shifted) return { op: shifted, inputs }
       const requants = operands.map(({ scale }) => scaleAndShiftPositive(scale / type.scale, 8))
-      return { op: { type: 'AddInt', requants, relu: op.relu }, inputs: operands.map((o) => o.name) }
+      return { op: { type: 'AddInt', requants, relu: op.relu }, inputs }
     }
     case 'Sub': {
       const [a, b] = mixedOperands(lowering, node) as [Stored, Stored]
       const requant = ({ scale }: Stored) => scaleAndShiftPositive(scale / type.scale, 8)
-      return { op: { type: 'SubInt', requants: [requant(a), requant(b)], relu: op.relu }, inputs: [a.name, b.name] }
+      const difference: QOp = { type: 'SubInt', requants: [requant(a), requant(b)], relu: op.relu }
+      return { op: shiftedSum(type, [a, b], [1, -1], op.relu) ?? difference, inputs: [a.name, b.name] }
     }
     case 'Min':
     case 'Max':
@@ -101,7 +110,8 @@ function intOp(lowering: Lowering, node: Node, type: IntType, warn: (warning: Wa
       return { op: { ...op, reluLimit: -1 }, inputs: node.inputs.map((value) => rescaled(lowering, value, node, type)) }
     case 'Pad': {
       const [low, high] = intRange(type.kind)
-      return { op: { ...op, value: clamp(roundHalfAway(op.value / type.scale), low, high) }, inputs: [operand(0).name] }
+      const value = clamp(roundHalfAway(op.value / type.scale) + zeroOf(type), low, high)
+      return { op: { ...op, value }, inputs: [operand(0).name] }
     }
     case 'MaxPool':
     case 'Upsample':
@@ -157,6 +167,25 @@ function storeBias(
 interface Stored {
   readonly name: string
   readonly scale: number
+  readonly zero: number
+}
+
+/**
+ * Rescaled operands added up, where one of them or the result has a zero point. Undefined where none has.
+ * @param signs 1 or -1 of each operand
+ */
+function shiftedSum(
+  result: IntType,
+  operands: readonly Stored[],
+  signs: readonly number[],
+  relu: boolean,
+): QOp | undefined {
+  if (zeroOf(result) === 0 && operands.every(({ zero }) => zero === 0)) return undefined
+  const requants = operands.map(({ scale }, i) => {
+    const { multiplier, shift } = scaleAndShiftPositive(scale / result.scale, 32)
+    return { multiplier: signs[i]! * multiplier, shift }
+  })
+  return { type: 'SumInt', requants, relu }
 }
 
 /** Operands of Add, Sub and Mul: values, or constants in 8 bit at the given scale or their own. */
@@ -164,11 +193,11 @@ function mixedOperands(lowering: Lowering, { name, inputs }: Node, constantScale
   return inputs.map((value) => {
     if (!lowering.graph.weights.has(value)) {
       const x = lowering.int(value, name)
-      return { name: x.name, scale: x.type.scale }
+      return { name: x.name, scale: x.type.scale, zero: zeroOf(x.type) }
     }
     const { weight, scale } = constant(name, lowering.constant(value, name), constantScale)
     // Under the layer's name too: another layer may need the same constant at another scale.
-    return { name: lowering.weight(`${name}_${value}_${weight.kind}`, weight), scale }
+    return { name: lowering.weight(`${name}_${value}_${weight.kind}`, weight), scale, zero: 0 }
   })
 }
 
@@ -182,12 +211,16 @@ function atScale(lowering: Lowering, value: string, node: Node, type: IntType): 
 /** An operand of a concat at the concat's scale: itself, or a MulShift `VALUE_to_CONCAT` put in front. */
 function rescaled(lowering: Lowering, value: string, concat: Node, type: IntType): string {
   const x = lowering.int(value, concat.name)
-  if (x.type.kind === type.kind && x.type.scale === type.scale) return x.name
+  if (sameType(x.type, type)) return x.name
   const name = `${value}_to_${concat.name}`
+  const stored = { name: x.name, scale: x.type.scale, zero: zeroOf(x.type) }
   if (!lowering.has(name))
     lowering.add({
       name,
-      op: { type: 'MulShift', requant: scaleAndShift(x.type.scale / type.scale, 8) },
+      op: shiftedSum(type, [stored], [1], false) ?? {
+        type: 'MulShift',
+        requant: scaleAndShift(x.type.scale / type.scale, 8),
+      },
       inputs: [x.name],
       shape: lowering.shapeOf(value),
       type,

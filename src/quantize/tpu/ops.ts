@@ -5,7 +5,8 @@
  * `tpu.Conv2D` carries multiplier and rshift per output channel, `tpu.MatMul` lists of one, `tpu.Add` and `tpu.Sub` lists of one per
  * operand, `tpu.PRelu` one rshift for its int8 slopes, the others a pair (`multiplier = 51 : si32, rshift = 9 : i64`). Functions of
  * single elements are `tpu.Active` with a mode, and `coeffs` where they have parameters; in 8 bit they are all `tpu.Lut`. Attributes
- * that the chip's tools want but that never vary here (zero points, weight layouts) have fixed values.
+ * that the chip's tools want but that never vary here (weight layouts) have fixed values. `tpu.Spread` and `tpu.Sum` are ours: the vendor's
+ * tools compute sums with zero points in float.
  */
 import type { FunctionOp, OpOf } from '../../ir/graph.js'
 import type { Attributes } from '../../ir/mlir/attributes.js'
@@ -51,6 +52,10 @@ export function writeTpuOp(op: QOp, shape: readonly number[], operands: number):
       return ['tpu.Mul', { ...reluOf(op), ...pairOf(op.requant) }]
     case 'MulShift':
       return ['tpu.MulShift', pairOf(op.requant)]
+    case 'SumInt': {
+      const multipliers = integers(op.requants.map(({ multiplier }) => multiplier))
+      return ['tpu.Sum', { ...reluOf(op), multipliers, rshifts: integers(op.requants.map(({ shift }) => shift)) }]
+    }
     case 'Spread':
       return ['tpu.Spread', { scale_h: i64(op.scaleH), scale_w: i64(op.scaleW) }]
     case 'ArgMax':
@@ -90,6 +95,7 @@ const convolution = (operands: number): Printed => ({
 /** How many operands an op takes. */
 export function operandsOf(type: QOp['type']): readonly [least: number, most: number] {
   if (type === 'Lut') return [2, 2]
+  if (type === 'SumInt') return [1, OPERANDS.Add[1]]
   const float = type.replace(/Int$/, '')
   return isOpType(float) ? OPERANDS[float] : [1, 1]
 }
@@ -183,6 +189,8 @@ export function readTpuOp(
       return READ.Concat(a, type, input)
     case 'tpu.Upsample':
       return READ.Upsample(a, type, input)
+    case 'tpu.Sum':
+      return { type: 'SumInt', requants: readRequants(a, inputs.length), relu: a.relu().relu }
     case 'tpu.Spread':
       return { type: 'Spread', scaleH: a.integer('scale_h'), scaleW: a.integer('scale_w') }
     case 'tpu.Permute':

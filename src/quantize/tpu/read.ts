@@ -12,7 +12,7 @@ import { isWeightKind, loadWeight } from './weights.js'
  * name of its layer.
  * @param weights the arrays of the weight npz: int8, uint8, int32, float32, and 16-bit floats as uint16
  * @param file names the text in errors
- * @throws QuantError 'input' with line and column: text that is malformed, asymmetric or otherwise beyond a QGraph, weights that
+ * @throws QuantError 'input' with line and column: text that is malformed or otherwise beyond a QGraph, weights that
  * are missing or of another shape or type
  */
 export function readTpu(text: string, weights: ReadonlyMap<string, NpyArray>, file: string): QGraph {
@@ -26,7 +26,8 @@ export function readTpu(text: string, weights: ReadonlyMap<string, NpyArray>, fi
     const [least, most] = operandsOf(op.type)
     if (inputs.length < least || inputs.length > most)
       throw fail(operation.at, `"${operation.op}" has ${inputs.length} operands`)
-    const layer = op.type === 'Cast' || op.type === 'MulShift' ? undefined : name
+    const rescale = op.type === 'MulShift' || (op.type === 'SumInt' && inputs.length === 1)
+    const layer = op.type === 'Cast' || rescale ? undefined : name
     return { name, op, inputs, shape: type.shape, type: typeOf(type, operation.at, module), layer }
   })
   return { name, nodes, weights: new Map(refs.map((ref) => [ref.name, weightOf(ref, weights, module)])), outputs }
@@ -34,8 +35,11 @@ export function readTpu(text: string, weights: ReadonlyMap<string, NpyArray>, fi
 
 function typeOf({ element, quant }: TensorType, at: number, { fail }: Module): QType {
   if (quant !== undefined && (element === 'i8' || element === 'u8')) {
-    if (quant.zeroPoint !== 0) throw fail(at, `zero point ${quant.zeroPoint} is not 0`, 'quantize it symmetrically')
-    return { kind: element, scale: quant.scale }
+    const { scale, zeroPoint } = quant
+    if (zeroPoint === 0) return { kind: element, scale }
+    if (element === 'i8' && Number.isInteger(zeroPoint) && zeroPoint >= -128 && zeroPoint <= 127)
+      return { kind: element, scale, zero: zeroPoint }
+    throw fail(at, `zero point ${zeroPoint} of ${element}`, 'only signed values have one, from -128 to 127')
   }
   if (quant === undefined && (element === 'f32' || element === 'f16' || element === 'bf16')) return { kind: element }
   throw fail(at, `values of type ${element} are not supported`)

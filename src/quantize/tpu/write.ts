@@ -8,6 +8,7 @@ import { double, i64, quoted, type TextOperation, writeModule } from '../../ir/m
 import { usedWeights } from '../../ir/mlir/weights.js'
 import type { NpyArray } from '../../ir/npz.js'
 import type { Precision, QGraph, QNode, QType } from '../qgraph.js'
+import { zeroOf } from '../rounding.js'
 import { operandsOf, writeTpuOp } from './ops.js'
 import { elementOf, storeWeight } from './weights.js'
 
@@ -45,7 +46,7 @@ export function writeTpu(graph: QGraph, options: TpuOptions): string {
   return writeModule({
     attributes: {
       'module.FLOPs': i64(flopsOf(layers)),
-      'module.asymmetric': 'false',
+      'module.asymmetric': `${graph.nodes.some(({ type }) => zeroOf(type) !== 0)}`,
       'module.chip': quoted('BM1684X'),
       'module.mode': quoted(options.mode),
       'module.name': quoted(graph.name),
@@ -69,4 +70,6 @@ function textOperands({ op, inputs }: QNode): readonly string[] {
 }
 
 const typeText = (type: QType): string =>
-  'scale' in type ? `!quant.uniform<${type.kind}:f32, ${double(type.scale)}>` : type.kind
+  'scale' in type
+    ? `!quant.uniform<${type.kind}:f32, ${double(type.scale)}${type.zero ? `:${type.zero}` : ''}>`
+    : type.kind

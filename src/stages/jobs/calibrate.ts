@@ -20,6 +20,7 @@ import type { Warning } from '../../events.js'
 import { emitOnnx } from '../../ir/emit.js'
 import { type Graph, inputsOf } from '../../ir/graph.js'
 import { bytesPerPicture, correctBiases } from '../../quantize/correct-bias.js'
+import { withZeroPoints } from '../../quantize/propagate.js'
 import type { Progress } from '../../runtime/pool.js'
 import { openSession, type Session } from '../../runtime/session.js'
 import { type BestReport, bestOfMethods } from './best.js'
@@ -58,6 +59,7 @@ export interface CalibrationReport extends Influence {
   readonly method: TableMethod
   /** Of `method: best`. */
   readonly best?: BestReport
+  readonly asymmetric?: AsymmetricReport
   readonly bias_correction?: BiasReport
 }
 
@@ -68,6 +70,14 @@ export interface BiasReport {
   readonly pictures: number
   readonly sqnr: Gain
   readonly held_out?: Gain & { readonly pictures: number }
+}
+
+/** Zero points are taken if the gain on the pictures is sure. Layers: those whose results have one. */
+export interface AsymmetricReport {
+  readonly applied: boolean
+  readonly layers: number
+  readonly pictures: number
+  readonly sqnr: Gain
 }
 
 /** Statistics in the memo -> the calibration table and its report. */
@@ -82,6 +92,7 @@ export async function chooseThresholds(
     /** All pictures, as `groups` has them; the first `tuneNum` are for tuning. */
     pictures: readonly (SampleFile & { readonly name: string })[]
     tuneNum: number
+    asymmetric: boolean
     biasCorrection: boolean
     table: string
     report: string
@@ -108,11 +119,12 @@ export async function chooseThresholds(
         }
   const textOf = (thresholds: Thresholds): string =>
     writeCalibrationTable({ thresholds, samples: args.pictures.length, tuned: tune.length, method: args.method })
-  const table = textOf(chosen)
-  // What a table has is rounded: corrections must fit what is read from it.
-  const written = readCalibrationTable(table, args.table).thresholds
-  const bias = args.biasCorrection ? await correctedOrNot(graph, written, args.pictures, advance) : undefined
-  disk.writeAtomic(args.table, bias ? textOf(bias.thresholds) : table)
+  // What a table has is rounded: what follows must fit what is read from it.
+  const written = readCalibrationTable(textOf(chosen), args.table).thresholds
+  const asymmetric = args.asymmetric ? await asymmetricOrNot(graph, written, args.pictures) : undefined
+  const ranges = asymmetric?.thresholds ?? written
+  const bias = args.biasCorrection ? await correctedOrNot(graph, ranges, args.pictures, advance) : undefined
+  disk.writeAtomic(args.table, textOf(bias?.thresholds ?? ranges))
 
   const keys = args.groups.flat()
   const influence = influenceOf(
@@ -123,12 +135,29 @@ export async function chooseThresholds(
   const report: CalibrationReport = {
     method: args.method,
     ...(best ? { best } : {}),
+    ...(asymmetric ? { asymmetric: asymmetric.report } : {}),
     ...(bias ? { bias_correction: bias.report } : {}),
     ...influence,
   }
   disk.writeAtomic(args.report, `${JSON.stringify(report, undefined, 1)}\n`)
   const warnings = [...chosen].flatMap(([name, { threshold }]) => inspectStatistics(name, merged.get(name)!, threshold))
   return { tensors: chosen.size, note: noteOf(report), warnings: [...warnings, ...inspectInfluence(influence)] }
+}
+
+async function asymmetricOrNot(
+  graph: Graph,
+  thresholds: Thresholds,
+  pictures: readonly SampleFile[],
+): Promise<{ thresholds: Thresholds; report: AsymmetricReport }> {
+  const shifted = withZeroPoints(graph, thresholds)
+  const layers = [...shifted.values()].filter(({ asymmetric }) => asymmetric).length
+  const references = await withReferences(graph, await readFeeds(graph, pictures.slice(0, JUDGED)))
+  const before = await int8Losses(graph, thresholds, references)
+  const sqnr = gainOf(before, layers > 0 ? await int8Losses(graph, shifted, references) : before)
+  return {
+    thresholds: sqnr.sure ? shifted : thresholds,
+    report: { applied: sqnr.sure, layers, pictures: references.length, sqnr },
+  }
 }
 
 /** Memory for values of the pictures that corrections are measured on; at most so many pictures, a third of them held out. */
@@ -168,9 +197,14 @@ async function correctedOrNot(
 }
 
 /** What calibration did beyond the table, in few words; each with a comma in front. */
-function noteOf({ best, bias_correction: bias }: CalibrationReport): string {
+function noteOf({ best, asymmetric, bias_correction: bias }: CalibrationReport): string {
   const parts: string[] = []
   if (best) parts.push(`${best.sqnr.best!.toFixed(2)} dB`)
+  if (asymmetric) {
+    const { applied, layers, sqnr } = asymmetric
+    const gain = `${sqnr.before.toFixed(2)} -> ${sqnr.after.toFixed(2)} dB`
+    parts.push(applied ? `${layers} zero points, ${gain}` : `no zero points: ${gain}`)
+  }
   if (bias) {
     const { before, after } = bias.held_out ?? bias.sqnr
     const gain = `${before.toFixed(2)} -> ${after.toFixed(2)} dB`

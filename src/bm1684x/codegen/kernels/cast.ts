@@ -1,5 +1,5 @@
 /** Casts, rounded as the executor rounds them. */
-import { type FloatKind, isInt, roundTo } from '../../../quantize/rounding.js'
+import { type FloatKind, isInt, roundTo, zeroOf } from '../../../quantize/rounding.js'
 import { bankBytes } from '../../chip.js'
 import type { Instruction, Prec } from '../../isa/forms.js'
 import { alignedBytes, type Shape4 } from '../../layout.js'
@@ -45,9 +45,10 @@ export const cast = define<'Cast'>({
     if (from.kind === type.kind || (isInt(from) && isInt(type))) return sink.emit(copy(shape, output, input))
     if (isInt(from)) {
       const scale = roundTo(type.kind as FloatKind, from.scale)
-      if (type.kind === 'f32') return sink.emit(dequant(shape, output, input, scale))
+      const zero = zeroOf(from)
+      if (type.kind === 'f32') return sink.emit(dequant(shape, output, input, scale, zero))
       // The product is exact in fp32, so it is rounded once. No command takes 8 bit to 16-bit floats.
-      const exact = (size: Shape4, to: Local, of: Local) => dequant(size, to, of, scale)
+      const exact = (size: Shape4, to: Local, of: Local) => dequant(size, to, of, scale, zero)
       return inTwoSteps(input, output, 'fp32', sink, exact, rounded('halfEven'))
     }
     if (!isInt(type)) {
@@ -59,6 +60,14 @@ export const cast = define<'Cast'>({
     const { prec } = input
     const product = (size: Shape4, to: Local, of: Local) =>
       binary('mul', size, to, of, { constant, prec, signed: true })
-    inTwoSteps(input, output, prec, sink, product, rounded('halfAway'))
+    const zero = zeroOf(type)
+    if (zero === 0) return inTwoSteps(input, output, prec, sink, product, rounded('halfAway'))
+    // Rounded where it is, in as many bits, for the zero point comes before the clamp.
+    const whole = prec === 'fp32' ? 'int32' : 'int16'
+    inTwoSteps(input, output, prec, sink, product, (size, to, of) => {
+      const wide: Local = { ...of, prec: whole }
+      sink.emit(convert(size, wide, of, 'halfAway'))
+      return binary('adds', size, to, wide, { constant: zero, prec: 'int16', signed: true })
+    })
   },
 })

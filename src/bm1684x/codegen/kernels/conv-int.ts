@@ -3,6 +3,7 @@
  * the official order: a 64-byte slot of requantisation per channel group, biases, filter.
  */
 import type { QWeight } from '../../../quantize/qgraph.js'
+import { zeroOf } from '../../../quantize/rounding.js'
 import { bankBytes, lanes, roundUp, vectorBytes } from '../../chip.js'
 import {
   alignedBytes,
@@ -27,6 +28,8 @@ export interface IntLayer {
   readonly relu: boolean
   readonly biased: boolean
   readonly signedFilter: boolean
+  /** Zero point of the result; that of the operand is the window's `fill`. */
+  readonly zero: number
 }
 
 /** Where the parts of a lane's row begin. */
@@ -45,11 +48,12 @@ export function packInt(
   bias: QWeight | undefined,
   multipliers: readonly number[],
   shifts: readonly number[],
+  zero: number,
 ): Packed {
   const [oc, depth] = shape
   // A multiplier of 0 comes with a shift that the field cannot hold, and none is needed.
   const fields = shifts.map((shift, channel) => (multipliers[channel] === 0 ? 0 : -shift))
-  const parts = [{ packed: packRequant(name, multipliers, fields), align: vectorBytes }]
+  const parts = [{ packed: packRequant(name, multipliers, fields, zero), align: vectorBytes }]
   if (bias !== undefined) parts.push({ packed: packVector(name, bias.data as Int32Array), align: 4 })
   if (isDepthwise(depth * group, oc, group)) parts.push({ packed: packDepthwise(name, filter, shape), align: 1 })
   else
@@ -71,7 +75,7 @@ export function sumsOf([n, c, h, w]: Shape4) {
 
 export function convolveInt(layer: IntLayer, slice: Slice, sink: KernelSink): void {
   const { output } = slice
-  const { input, window } = fitPads(slice.inputs[0]!, layer.window, 0, sink)
+  const { input, window } = fitPads(slice.inputs[0]!, layer.window, layer.window.fill ?? 0, sink)
   const [n, oc, oh, ow] = output.shape
   const [, ic, ih, iw] = input.shape
   const table = slice.coefficients[0]!
@@ -101,19 +105,22 @@ export function convolveInt(layer: IntLayer, slice: Slice, sink: KernelSink): vo
   }
   // An unsigned result is cut off at 0 as it is.
   if (layer.relu && output.signed)
-    sink.emit(binary('max', output.shape, output, output, { constant: 0, prec: output.prec, signed: true }))
+    sink.emit(binary('max', output.shape, output, output, { constant: layer.zero, prec: output.prec, signed: true }))
 }
 
 export const convInt = define<'ConvInt'>({
-  coefficients({ op, name, inputs }, weights) {
+  coefficients({ op, name, inputs, type }, weights) {
     const { data, shape } = weights.get(inputs[1]!)!
     const bias = inputs[2] === undefined ? undefined : weights.get(inputs[2])!
-    return [packInt(name, data as Int8Array, shape as unknown as Shape4, op.group, bias, op.multipliers, op.shifts)]
+    const { group, multipliers, shifts } = op
+    const filter = data as Int8Array
+    return [packInt(name, filter, shape as unknown as Shape4, group, bias, multipliers, shifts, zeroOf(type))]
   },
   scratchBytes: ({ op }, [input], output) => sumsOf(output).bytes + padBytes(input!, 'int8', op),
-  compute({ op, inputs }, slice, sink, { weights }) {
-    const window = windowOf(op, slice)
+  compute({ op, inputs, type }, slice, sink, { weights, typeOf }) {
+    const window = { ...windowOf(op, slice), fill: zeroOf(typeOf(inputs[0]!)) }
     const signedFilter = weights.get(inputs[1]!)!.kind === 'i8'
-    convolveInt({ window, group: op.group, relu: op.relu, biased: inputs.length > 2, signedFilter }, slice, sink)
+    const { group, relu } = op
+    convolveInt({ window, group, relu, biased: inputs.length > 2, signedFilter, zero: zeroOf(type) }, slice, sink)
   },
 })

@@ -1,8 +1,9 @@
 /** 8-bit layers that work on each element by itself. */
-import type { Requant } from '../../../quantize/qgraph.js'
+import { fractionBits, type Requant } from '../../../quantize/qgraph.js'
+import { zeroOf } from '../../../quantize/rounding.js'
 import { bankBytes, lanes, mostPerDimension } from '../../chip.js'
 import { alignedBytes } from '../../layout.js'
-import { binary, cast, copy, laneBroadcast, lookup, type Place, requant, scaled } from '../commands.js'
+import { binary, cast, copy, laneBroadcast, lookup, type Place, requant, rescaled, scaled } from '../commands.js'
 import type { KernelSink, Local, Packed } from '../kernel.js'
 import { define, piecesOf, scratchTensor } from './define.js'
 import { operandsOf, packConstants, spreadBytes } from './operands.js'
@@ -92,6 +93,27 @@ export const addInt = define<'AddInt'>({
     }
     if (!output.signed) sink.emit(cast(shape, output, sum, 'halfAway'))
     relu(op, output, sink)
+  },
+})
+
+/** Operands are of the result's shape: rescales with a zero point read no other. */
+export const sumInt = define<'SumInt'>({
+  scratchBytes: (_, inputs, output) => Math.min(2, inputs.length) * alignedBytes(output, 'int32'),
+  compute({ op, inputs: names, type }, { inputs, output }, sink, { typeOf }) {
+    const { shape } = output
+    const bits = fractionBits(inputs.length)
+    const terms = inputs.slice(0, 2).map(() => scratchTensor(sink, shape, 'int32'))
+    const [sum, term] = terms as [Local, Local]
+    for (const [i, x] of inputs.entries()) {
+      const { multiplier, shift } = op.requants[i]!
+      const to = i === 0 ? sum : term
+      sink.emit(rescaled(shape, to, x, zeroOf(typeOf(names[i]!)), { multiplier, shift: shift - bits }))
+      if (i > 0) sink.emit(binary('adds', shape, sum, sum, term))
+    }
+    const zero = zeroOf(type)
+    sink.emit(requant(shape, output, sum, { multiplier: 1, shift: bits, zero }))
+    if (op.relu && output.signed)
+      sink.emit(binary('max', shape, output, output, { constant: zero, prec: 'int8', signed: true }))
   },
 })
 

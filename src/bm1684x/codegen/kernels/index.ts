@@ -5,7 +5,7 @@ import { argMax } from './argmax.js'
 import { cast } from './cast.js'
 import { conv } from './conv-float.js'
 import { convInt } from './conv-int.js'
-import { addInt, leakyReluInt, lut, mulInt, mulShift, pReluInt, reluInt, subInt } from './eight-bit.js'
+import { addInt, leakyReluInt, lut, mulInt, mulShift, pReluInt, reluInt, subInt, sumInt } from './eight-bit.js'
 import { softmax } from './exponential.js'
 import { add, div, leakyRelu, max, min, mul, pRelu, relu, scale, sub } from './float.js'
 import { functionKernels } from './functions.js'
@@ -45,6 +45,7 @@ const kernels: Partial<Record<QOp['type'], Kernel>> = {
   Spread: spread,
   Sub: sub,
   SubInt: subInt,
+  SumInt: sumInt,
   Upsample: upsample,
 }
 

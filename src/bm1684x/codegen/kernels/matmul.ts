@@ -2,6 +2,7 @@
 import { QuantError } from '../../../errors.js'
 import type { NodeOf } from '../../../quantize/emit/context.js'
 import type { QNode, QWeight } from '../../../quantize/qgraph.js'
+import { zeroOf } from '../../../quantize/rounding.js'
 import type { Prec } from '../../isa/forms.js'
 import { alignedBytes, compactStrides, type Shape4 } from '../../layout.js'
 import { conv, copy, swapChannelsAndColumns } from '../commands.js'
@@ -61,12 +62,16 @@ export const matMulInt = define<'MatMulInt'>({
     const same = (value: number): number[] => new Array<number>(shape[0]).fill(value)
     const { multiplier, shift } = node.op.requant
     const bias = biasOf(node, weights)
-    return [packInt(node.name, weight.data as Int8Array, shape, 1, bias, same(multiplier), same(shift))]
+    return [
+      packInt(node.name, weight.data as Int8Array, shape, 1, bias, same(multiplier), same(shift), zeroOf(node.type)),
+    ]
   },
   scratchBytes: (node, [input], output) =>
     inColumns(node) ? sumsOf(swapped(output)).bytes + swapBytes(input!, output, 'int8') : sumsOf(output).bytes,
   compute(node, slice, sink) {
-    const layer = { window: point, group: 1, relu: node.op.relu, biased: node.inputs.length > 2, signedFilter: true }
+    const { op, inputs, type } = node
+    const common = { window: point, group: 1, signedFilter: true }
+    const layer = { ...common, relu: op.relu, biased: inputs.length > 2, zero: zeroOf(type) }
     throughChannels(node, slice, sink, (within) => convolveInt(layer, within, sink))
   },
 })
