@@ -2,9 +2,12 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, test } from 'vitest'
+import { programOf, readBmodel } from '../../src/bm1684x/bmodel/read.js'
+import { writeBmodel } from '../../src/bm1684x/bmodel/write.js'
 import { laneBytes } from '../../src/bm1684x/chip.js'
 import { runOnCmodel } from '../../src/bm1684x/cmodel/run.js'
 import { generate } from '../../src/bm1684x/codegen/generate.js'
+import { loadOutput, storeInputs } from '../../src/bm1684x/io.js'
 import { checkInstruction } from '../../src/bm1684x/isa/check.js'
 import { encode } from '../../src/bm1684x/isa/encode.js'
 import { runProgram } from '../../src/bm1684x/machine/run.js'
@@ -13,6 +16,7 @@ import type { Graph } from '../../src/ir/graph.js'
 import { importOnnx } from '../../src/ir/onnx/import.js'
 import { lower } from '../../src/quantize/lower.js'
 import type { Precision } from '../../src/quantize/qgraph.js'
+import { zeroOf } from '../../src/quantize/rounding.js'
 import { golden, hasGolden, type Name } from '../golden/models.js'
 import { differences, executed, type Net, net, onMachine, picture, quantized } from './net.js'
 
@@ -63,6 +67,21 @@ const nets: Record<string, () => { net: Net; shape: readonly number[]; outputs: 
     const n = net(shape)
     return { net: n, shape, outputs: [n.conv(n.leaky(n.conv(n.conv('x', 256), 300)), 100)] }
   },
+  'everything that takes zero points': () => {
+    const shape = [1, 3, 50, 40]
+    const n = net(shape)
+    const a = n.add({ type: 'SiLU' }, [n.conv('x', 20)], [1, 20, 50, 40])
+    const b = n.conv(a, 20)
+    const c = n.add({ type: 'Add', ...noRelu }, [a, b], [1, 20, 50, 40])
+    const d = n.add({ type: 'Sub', relu: true, reluLimit: -1 }, [c, n.pool(b, 3, 1, 1)], [1, 20, 50, 40])
+    const e = n.add({ type: 'Concat', axis: 1, ...noRelu }, [a, d, c], [1, 60, 50, 40])
+    const f = n.conv(e, 60, { group: 60, strides: [2, 2] })
+    const g = n.add({ type: 'Max' }, [n.pool(e, 2, 2), f], [1, 60, 25, 20])
+    const h = n.add({ type: 'HardSwish' }, [n.conv(g, 20, { group: 4 })], [1, 20, 25, 20])
+    const padded = n.add({ type: 'Pad', paddings: [0, 0, 1, 1, 0, 0, 2, 3], value: 0.2 }, [h], [1, 20, 28, 24])
+    const up = n.add({ type: 'Upsample', scaleH: 2, scaleW: 2 }, [n.conv(padded, 9)], [1, 9, 56, 48])
+    return { net: n, shape, outputs: [up, h, n.leaky(n.conv(up, 5, { relu: true }))] }
+  },
   'views: slices, padding, permutations, reshapes': () => {
     const shape = [1, 3, 20, 12]
     const n = net(shape)
@@ -89,16 +108,25 @@ const nets: Record<string, () => { net: Net; shape: readonly number[]; outputs: 
   },
 }
 
+const shifts = [
+  ['', false],
+  [', with zero points', true],
+] as const
+
 describe('the machine gives the bytes of the executor', () => {
-  test.each(Object.entries(nets))('%s', async (_, build) => {
+  const both = Object.entries(nets).flatMap(([story, build]) =>
+    shifts.map(([how, shifted]) => [`${story}${how}`, build, shifted] as const),
+  )
+  test.each(both)('%s', async (_, build, shifted) => {
     const { net: n, shape, outputs } = build()
-    const q = quantized(n.graph(outputs))
+    const q = quantized(n.graph(outputs), () => 'INT8', shifted)
+    expect(q.nodes.some(({ type }) => zeroOf(type) !== 0)).toBe(shifted)
     const x = picture(shape)
     const program = generate(q)
     expect([...program.tiu, ...program.dma].flatMap((command) => checkInstruction(command))).toEqual([])
     const expected = await executed(q, { x })
     // Not by being all alike.
-    for (const values of expected.values()) expect(new Set(values).size).toBeGreaterThan(8)
+    for (const values of expected.values()) expect(new Set(values).size).toBeGreaterThan(shifted ? 3 : 8)
     expect(differences(onMachine(program, new Map([['x', x]])), expected)).toBe(0)
   })
 })
@@ -155,6 +183,22 @@ test('inputs and outputs may stay in 8 bit', async () => {
   const [expected] = [...(await executed(q, { x })).values()]
   expect(Float32Array.from(values, (value) => value * Math.fround(output.scale))).toEqual(expected)
   expect(generate(q).inputs[0]!.type).toBe('f32')
+})
+
+test('so may they with zero points, of which the file tells', async () => {
+  const n = net([1, 3, 16, 16])
+  const q = quantized(n.graph([n.conv('x', 8)]), () => 'INT8', true)
+  const file = writeBmodel(generate(q, { quantInput: true, quantOutput: true }))
+  const program = programOf(readBmodel(file, 'net').nets[0]!)
+  const [input, output] = [program.inputs[0]!, program.outputs[0]!]
+  expect([input.zero, output.zero]).toEqual([-43, -92])
+  const x = picture([1, 3, 16, 16])
+  const arrays = new Map([['x', { shape: input.shape, data: x }]])
+  const made = onMachine(program, storeInputs(program.inputs, arrays, 'x')).get('conv1')!
+  const [expected] = [...(await executed(q, { x })).values()]
+  const real = loadOutput(output, made).data
+  // The file keeps scales as float32.
+  expect(Math.max(...real.map((value, i) => Math.abs(value - expected![i]!)))).toBeLessThan(1e-6)
 })
 
 test('a layer that does not fit is named, and so is one that no command computes', () => {
@@ -229,9 +273,13 @@ const library = process.env.QUANT_CMODEL
 it.skipIf(!library)(
   "the vendor's C-model agrees",
   async () => {
-    for (const build of [...Object.values(nets), () => ({ net: undefined, shape: [1, 3, 256, 256], outputs: [] })]) {
+    const whole = () => ({ net: undefined, shape: [1, 3, 256, 256], outputs: [] })
+    const cases = [...Object.values(nets), whole].flatMap((build) =>
+      shifts.map(([, shifted]) => [build, shifted] as const),
+    )
+    for (const [build, shifted] of cases) {
       const { net: n, shape, outputs } = build()
-      const q = quantized(n?.graph(outputs) ?? street())
+      const q = quantized(n?.graph(outputs) ?? street(), () => 'INT8', shifted)
       const program = generate(q)
       const inputs = new Map([[program.inputs[0]!.name, picture(shape)]])
       const expected = runProgram(program, inputs)

@@ -74,12 +74,24 @@ export function net(shape: readonly number[], seed = 1): Net {
   }
 }
 
-/** Thresholds that differ from value to value, so that scales have to be converted between them. */
-export function quantized(graph: Graph, precision: (layer: string) => Precision = () => 'INT8'): QGraph {
+/**
+ * Thresholds that differ from value to value, so that scales have to be converted between them.
+ * @param shifted values reach less far below 0 than above, and have zero points where they can
+ */
+export function quantized(
+  graph: Graph,
+  precision: (layer: string) => Precision = () => 'INT8',
+  shifted = false,
+): QGraph {
   const thresholds = new Map(
     graph.nodes.map(({ name, op }, i) => [
       name,
-      { threshold: 1 + ((i * 7) % 5) / 2, min: op.type === 'Input' ? 0 : -1, max: 1 },
+      {
+        threshold: 1 + ((i * 7) % 5) / 2,
+        min: op.type === 'Input' && !shifted ? 0 : -1 / (shifted ? 2 + (i % 4) : 1),
+        max: shifted ? 3 : 1,
+        ...(shifted ? { asymmetric: true as const } : {}),
+      },
     ]),
   )
   return lower(graph, thresholds, precision)

@@ -65,8 +65,27 @@ conv/a:0_Conv 55.6303901 -124.7000000 43.0000000
     const { thresholds } = readCalibrationTable(text, 't')
     expect([...thresholds]).toEqual([
       ['a', { threshold: 1, min: -1, max: 1 }],
-      ['b', { threshold: 0.002, min: 0, max: 0.002 }],
+      ['b', { threshold: 0.002, min: 0, max: 0.002, asymmetric: true }],
     ])
+  })
+
+  it('names the layers with zero points in a block at its end, as the vendor’s newer tools do', () => {
+    const shifted = new Map<string, Threshold>(thresholds).set('conv/a:0_Conv', {
+      ...thresholds.get('conv/a:0_Conv')!,
+      biasCorrection: [1],
+      asymmetric: true,
+    })
+    const plain = writeCalibrationTable({ thresholds, method: 'kl', samples: 100, tuned: 5 })
+    const text = writeCalibrationTable({ thresholds: shifted, method: 'kl', samples: 100, tuned: 5 })
+    expect(text).toBe(`${plain}# bias_correction conv/a:0_Conv 1\n\n#asym_op\nconv/a:0_Conv\n`)
+    const known = readCalibrationTable(text, 't').thresholds.get('conv/a:0_Conv')
+    expect(known).toMatchObject({ asymmetric: true, biasCorrection: [1] })
+    const without = text.replace('\n#asym_op\nconv/a:0_Conv\n', '')
+    expect(tableContent(text)).not.toBe(tableContent(without))
+    const wrong = failure(() => readCalibrationTable(text.replace('#asym_op\nconv', '#asym_op\nconf'), 'cali'))
+    expect(wrong.message).toContain('conf/a:0_Conv')
+    expect(wrong.place).toMatchObject({ file: 'cali', line: 11 })
+    expect(wrong.hint).toContain('did you mean "conv/a:0_Conv"?')
   })
 
   it('carries corrected biases behind the layers, as comments to tools that do not know them, to the last bit', () => {

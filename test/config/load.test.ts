@@ -248,6 +248,7 @@ describe('defaults', () => {
       'calibration.percentile=99.99',
       'calibration.tune_num=5',
       'calibration.equalize=false',
+      'calibration.asymmetric=false',
       'calibration.bias_correction=false',
       'target.chip=bm1684x',
       'store.path=.quant/store',

@@ -109,7 +109,14 @@ const SHAPE = [1, 4, 4, 8] as const
 const ROUND = { multiplier: 51, shift: 9 }
 
 function qnode(name: string, op: QOp, inputs: string[], type: QType, ...shape: number[]): QNode {
-  return { name, op, inputs, shape, type, layer: op.type === 'Cast' || op.type === 'MulShift' ? undefined : name }
+  return {
+    name,
+    op,
+    inputs,
+    shape,
+    type,
+    layer: name === 'moved' || op.type === 'Cast' || op.type === 'MulShift' ? undefined : name,
+  }
 }
 
 const ints = (kind: 'i8' | 'u8' | 'i32', ...shape: number[]): QWeight => {
@@ -162,6 +169,20 @@ export const everyIntOp: QGraph = {
     qnode('larger', { type: 'Max' }, ['smaller', 'relu', 'mul'], S, ...SHAPE),
     qnode('lut', { type: 'Lut' }, ['mul', 'table'], i8(1e-5), 1, 4, 4, 8),
     qnode('shifted', { type: 'MulShift', requant: ROUND }, ['mul'], i8(1e-5), 1, 4, 4, 8),
+    qnode(
+      'summed',
+      { type: 'SumInt', requants: [ROUND, { multiplier: -1073741823, shift: 30 }], relu: true },
+      ['shifted', 'mul'],
+      { kind: 'i8', scale: 1e-5, zero: -128 },
+      ...[1, 4, 4, 8],
+    ),
+    qnode(
+      'moved',
+      { type: 'SumInt', requants: [ROUND], relu: false },
+      ['summed'],
+      { kind: 'i8', scale: 1e-5, zero: 127 },
+      ...[1, 4, 4, 8],
+    ),
     qnode('cat', { type: 'Concat', axis: 1, ...NO_RELU }, ['lut', 'shifted'], i8(1e-5), 1, 8, 4, 8),
     qnode('max', { type: 'MaxPool', ...WINDOW }, ['cat'], i8(1e-5), 1, 8, 2, 4),
     qnode('up', { type: 'Upsample', scaleH: 2, scaleW: 2 }, ['max'], i8(1e-5), 1, 8, 4, 8),

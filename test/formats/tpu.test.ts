@@ -27,7 +27,7 @@ describe('our files', () => {
 
 describe('what is wrong is said', () => {
   it.each([
-    ['a zero point', 'u8:f32, 3.921600e-03>> loc', 'u8:f32, 3.921600e-03:3>> loc', 'zero point 3 is not 0'],
+    ['a zero point', 'u8:f32, 3.921600e-03>> loc', 'u8:f32, 3.921600e-03:3>> loc', 'zero point 3 of u8'],
     ['a width we lack', '!quant.uniform<u8:f32, 3.921600e-03>> loc', '!quant.uniform<i4:f32, 0.5>> loc', 'of type i4'],
     ['a multiplier too few', '[5, 6, 7, 8]', '[5, 6, 7]', 'attribute rshift must be a list of 4 integers'],
     ['a region', '"tpu.Lut"(', '"tpu.Group"({', '"tpu.Group" has a region'],

@@ -1,4 +1,5 @@
 /** How values get into local memory and out of it, and what has to be done to them there so that kernels can read them. */
+import { zeroOf } from '../../quantize/rounding.js'
 import { globalBase } from '../chip.js'
 import { type Instruction, precBytes } from '../isa/forms.js'
 import { alignedStrides, type Shape4 } from '../layout.js'
@@ -100,7 +101,7 @@ export function startMoves(graph: PlanGraph, known: TransferCycles, tiling: Tili
           edge === undefined
             ? []
             : outside(name, rows).map(({ lane, from, to, at }) =>
-                fill([1, c, to - from, w], type.prec, immediate(edgeValue(edge, type), type.prec), {
+                fill([1, c, to - from, w], type.prec, immediate(edgeValue(edge, name), type.prec), {
                   address: localAddress(lane, buffer.address + at),
                   strides,
                 }),
@@ -145,12 +146,20 @@ export function startMoves(graph: PlanGraph, known: TransferCycles, tiling: Tili
       const strides = alignedStrides([1, c, rows[1] - rows[0], w], type.prec)
       for (const { lane, from, to, at } of outside(name, rows)) {
         const place = { address: inLane(lane, buffer.address + at), ...type, strides }
-        emit(copyLocal([1, c, to - from, w], place, { constant: edgeValue(edge, type), ...type }))
+        emit(copyLocal([1, c, to - from, w], place, { constant: edgeValue(edge, name), ...type }))
       }
     },
   }
 
   return moves
+
+  /** What stands for 0; or the lowest number of the type, which is neutral for a maximum. */
+  function edgeValue(edge: Edge, name: string): number {
+    if (edge === 'zero') return zeroOf(graph.nodes.get(name)!.type)
+    const { prec, signed } = typeOf(name)
+    if (prec === 'int8') return signed ? -128 : 0
+    return prec === 'fp16' ? -65504 : -(2 ** 127)
+  }
 
   /** How much of a value is moved in which way, as a key. */
   function amountOf(way: 0 | 1, [from, to]: Rows, { count }: Items): number {
@@ -219,11 +228,4 @@ export function startMoves(graph: PlanGraph, known: TransferCycles, tiling: Tili
     const cycles = kept(own, amount, () => commands(globalBase).reduce((sum, command) => sum + cyclesOf(command), 0))
     return { buffer, root, rows, commands, cycles }
   }
-}
-
-/** The lowest number of a type is neutral for a maximum. */
-function edgeValue(edge: Edge, { prec, signed }: Stored): number {
-  if (edge === 'zero') return 0
-  if (prec === 'int8') return signed ? -128 : 0
-  return prec === 'fp16' ? -65504 : -(2 ** 127)
 }
