@@ -9,9 +9,9 @@
 import type { ScaleGroup } from '../calibrate/best.js'
 import type { Threshold, Thresholds } from '../calibrate/threshold.js'
 import { QuantError } from '../errors.js'
-import { isFunction } from '../ir/functions.js'
-import { type Graph, type Node, type OpType, usersOf } from '../ir/graph.js'
-import { clamp, type IntType, roundHalfAway, zeroOf } from './rounding.js'
+import { type Graph, type OpType, usersOf } from '../ir/graph.js'
+import { type IntType, zeroOf } from './rounding.js'
+import { shiftedType, withoutZeroPoint } from './zero-points.js'
 
 const joining: ReadonlySet<OpType> = new Set(['Concat', 'Min', 'Max'])
 const backward: ReadonlySet<OpType> = new Set(['Relu', 'MaxPool', 'Reshape', 'LeakyRelu', 'PRelu', 'Abs'])
@@ -83,61 +83,9 @@ export function propagateScales(graph: Graph, thresholds: Thresholds): Map<strin
     if (type && (rearranges || forward.has(node.op.type))) types.set(node.name, type)
   }
   if (symmetrical.size === 0) return types
-  const spoilt = new Set<IntType | undefined>()
-  const shapes = new Map(graph.nodes.map(({ name, shape }) => [name, shape]))
-  for (const node of graph.nodes) {
-    const { op } = node
-    const alone = (op.type === 'Concat' && op.relu) || spreads(node, shapes)
-    if (alone || !(resultsWithZero.has(op.type) || isFunction(op))) spoilt.add(types.get(node.name))
-    if (!(isFunction(op) || (operandsWithZero.has(op.type) && !alone)))
-      for (const input of node.inputs) spoilt.add(types.get(input))
-  }
+  const spoilt = withoutZeroPoint(graph, types)
   return new Map([...types].map(([name, type]) => [name, (spoilt.has(type) && symmetrical.get(type)) || type]))
 }
-
-/** Whether a sum has a constant or an operand of another shape, which is read again and again: a rescale with a zero point cannot. */
-const spreads = ({ op, inputs, shape }: Node, shapes: ReadonlyMap<string, readonly number[]>): boolean =>
-  (op.type === 'Add' || op.type === 'Sub') && inputs.some((input) => shapes.get(input)?.join() !== shape.join())
-
-/**
- * What computes on values with a zero point without another command on the chip, or with one addition; besides functions, which are
- * tables. A LeakyRelu is none: finer steps behind it gain nothing, since what it reads has the same steps.
- */
-const operandsWithZero: ReadonlySet<OpType> = new Set([
-  'Conv',
-  'MatMul',
-  'Scale',
-  'Add',
-  'Sub',
-  'Min',
-  'Max',
-  'Concat',
-  'MaxPool',
-  'Upsample',
-  'Permute',
-  'Reshape',
-  'Slice',
-  'Pad',
-  'Softmax',
-  'Div',
-  'ArgMax',
-])
-const resultsWithZero: ReadonlySet<OpType> = new Set<OpType>([...operandsWithZero, 'Deconv', 'Input'])
-
-/**
- * From the larger of -threshold and the minimum to the smaller of threshold and the maximum, 0 among them, in 255 steps; none where
- * that is hardly finer than the symmetric type. Scale and zero point as the vendor's: zero = round(-128 - low / scale).
- */
-function shiftedType({ threshold, min, max }: Threshold): IntType | undefined {
-  const [low, high] = [Math.max(min, -threshold), Math.max(0, Math.min(max, threshold))]
-  const scale = (high - low) / 255
-  if (!(low < 0) || scale > (worthwhile * threshold) / 127) return undefined
-  const zero = clamp(roundHalfAway(-128 - low / scale), -128, 127)
-  return zero === 0 ? undefined : { kind: 'i8', scale, zero }
-}
-
-/** Of the symmetric step: a smaller gain does not pay for the additions. */
-const worthwhile = 0.9
 
 /** The thresholds with those marked asymmetric that are worth it, and whose values can have a zero point wherever they go. */
 export function withZeroPoints(graph: Graph, thresholds: Thresholds): Thresholds {
