@@ -10,6 +10,7 @@ import { type Prec, precBytes } from '../isa/forms.js'
 import { toBf16, toF16 } from '../layout.js'
 import type { IoType } from '../program.js'
 import { kernelOf } from './kernels/index.js'
+import { asMatrices } from './matrices.js'
 import { packedStrides, permuteView, reshapeView, sliceView, strides4, type View, whole } from './view.js'
 
 export interface Stored {
@@ -93,7 +94,7 @@ const mostCopies = 4096
 
 /** @throws QuantError 'model' naming the layer that cannot be compiled. */
 export function planGraph(q: QGraph, options: GenerateOptions = {}): PlanGraph {
-  const { nodes, outputs } = boundaries(q, options)
+  const { nodes, weights, outputs } = boundaries(q, options)
   const byName = new Map(nodes.map((node) => [node.name, node]))
   const readers = new Map<string, QNode[]>()
   for (const node of nodes)
@@ -119,7 +120,7 @@ export function planGraph(q: QGraph, options: GenerateOptions = {}): PlanGraph {
     let at = 0
     for (const input of node.inputs) {
       const part = byName.get(input)
-      const shape = part?.shape ?? q.weights.get(input)!.shape
+      const shape = part?.shape ?? weights.get(input)!.shape
       const slot = sliceView(
         into,
         shape,
@@ -231,7 +232,7 @@ export function planGraph(q: QGraph, options: GenerateOptions = {}): PlanGraph {
     name: q.name,
     items,
     nodes: byName,
-    weights: q.weights,
+    weights,
     views,
     roots,
     inputs: nodes.filter(({ op }) => op.type === 'Input').map((node) => port(node.name, node)),
@@ -269,7 +270,7 @@ function bitsOf(value: number, type: QType): number {
 /** The same node with its properties in one order: what is planned with runs faster where all nodes are built alike. */
 const alike = ({ name, op, inputs, shape, type, layer }: QNode): QNode => ({ name, op, inputs, shape, type, layer })
 
-/** Without the casts at the borders that are not wanted, and without nodes that nothing needs. */
+/** Without the casts at the borders that are not wanted, matrices as rows, and without nodes that nothing needs. */
 function boundaries(q: QGraph, { quantInput = false, quantOutput = false }: GenerateOptions) {
   let nodes = [...q.nodes]
   const byName = new Map(nodes.map((node) => [node.name, node]))
@@ -295,9 +296,11 @@ function boundaries(q: QGraph, { quantInput = false, quantOutput = false }: Gene
       ? { name: from.name, node: from.name }
       : { name, node: name }
   })
+  const shaped = asMatrices(nodes, q.weights)
   const needed = new Set(outputs.map(({ node }) => node))
-  for (const { name, inputs, op } of nodes.toReversed())
+  for (const { name, inputs, op } of shaped.nodes.toReversed())
     if (needed.has(name)) for (const input of inputs) needed.add(input)
     else if (op.type === 'Input') needed.add(name)
-  return { nodes: nodes.filter(({ name }) => needed.has(name)).map(alike), outputs }
+  const used = shaped.nodes.filter(({ name }) => needed.has(name)).map(alike)
+  return { nodes: used, weights: shaped.weights, outputs }
 }

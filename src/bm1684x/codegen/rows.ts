@@ -45,18 +45,10 @@ export function rowMap(
     case 'Spread':
     case 'Upsample':
       return { kind: 'repeat', factor: op.scaleH }
-    case 'MatMul':
-    case 'MatMulInt':
-      return all
     case 'Softmax':
       return axisOf(op.axis, rank) === 2 ? all : same
     case 'Concat':
       return rank === 4 && op.axis !== 2 ? same : all
-    case 'AddInt':
-    case 'Add':
-    case 'MulInt':
-    case 'Mul':
-      return input[2] === output[2] ? same : all
     default:
       return input[2] === output[2] ? same : all
   }

@@ -1,11 +1,11 @@
 /** Fully connected layers: convolutions of one pixel, whose channels are the summed axis. */
 import { QuantError } from '../../../errors.js'
-import type { NodeOf } from '../../../quantize/emit/context.js'
 import type { QNode, QWeight } from '../../../quantize/qgraph.js'
 import { zeroOf } from '../../../quantize/rounding.js'
-import type { Prec } from '../../isa/forms.js'
-import { alignedBytes, compactStrides, type Shape4 } from '../../layout.js'
-import { conv, copy, swapChannelsAndColumns } from '../commands.js'
+import { cubeChannels, lanes, roundUp, vectorBytes } from '../../chip.js'
+import { type Prec, precBytes } from '../../isa/forms.js'
+import { alignedBytes, alignedStrides, compactStrides, type Shape4 } from '../../layout.js'
+import { conv, copy, type Place, swapChannelsAndColumns } from '../commands.js'
 import type { KernelSink, Local, Slice } from '../kernel.js'
 import { convolve, packFloat } from './conv-float.js'
 import { convolveInt, packInt, sumsOf } from './conv-int.js'
@@ -79,23 +79,60 @@ export const matMulInt = define<'MatMulInt'>({
 const ofValues = (node: QNode, { weights }: { readonly weights: Weights }): boolean => !weights.has(node.inputs[1]!)
 
 /**
- * [b, m, k] times [b, k, n], both computed, in fp32: a convolution of 1x1 over an image whose channels are the rows of the right matrix,
- * whose filters are the rows of the left one. They lie in the lanes as a filter does, but for the gaps between channel groups.
+ * [b, m, h, k] times [b, k, 1, n], both computed, row by row of the left side's h: each is a convolution of 1x1 over an image whose
+ * channels are the rows of the right matrix, whose filters are the m rows of the left one. Those lie in the lanes as filters do, if m is
+ * 64 at most and k fills the blocks that filters come in; else they are laid together first. So it is with the sums.
+ * @param finish what becomes of the sums of one row; without it, they are the result
  */
-function product({ op }: NodeOf<'MatMul'>, { inputs: [left, right], output }: Slice, sink: KernelSink): void {
-  const [batch, m, , n] = output.shape
-  const [, k] = right!.shape
-  const rows: Shape4 = [1, m, 1, k]
-  const filter = { address: sink.scratch(filterBytes(rows)), prec: left!.prec, signed: true }
+function product([left, right]: readonly [Local, Local], output: Local, sums: Prec, sink: KernelSink, finish?: Finish) {
+  const [batch, m, height, n] = output.shape
+  const [, k] = right.shape
+  const { depth, filterBytes, sumBytes } = productPlan(left.shape, output.shape, left.prec, sums, finish === undefined)
+  const take = (bytes: number): number => (bytes > 0 ? sink.scratch(bytes) : 0)
+  const filter = { ...left, address: take(filterBytes), strides: compactStrides([1, m, 1, depth]) }
+  const sum: Local = { address: take(sumBytes), prec: sums, signed: true, shape: [1, m, 1, n] }
+  if (filterBytes > 0 && depth > k) sink.emit(copy([1, m, 1, depth], filter, { ...filter, constant: 0 }))
   for (let item = 0; item < batch; item++) {
-    const image = { ...part(right!, item), shape: [1, k, 1, n] as const }
-    sink.emit(copy(rows, { ...filter, strides: compactStrides(rows) }, part(left!, item)))
-    sink.emit(conv([1, m, 1, n], part(output, item), image, filter, undefined, point))
+    const image: Local = { ...part(right, item), shape: [1, k, 1, n] }
+    for (let y = 0; y < height; y++) {
+      const row = rowOf(part(left, item), y)
+      const to = rowOf(part(output, item), y)
+      if (filterBytes > 0) sink.emit(copy([1, m, 1, k], filter, row))
+      const result = sumBytes > 0 ? sum : { ...sum, address: to.address }
+      sink.emit(conv(sum.shape, result, image, filterBytes > 0 ? filter : row, undefined, point))
+      if (finish !== undefined) finish(to, sum)
+      else if (sumBytes > 0) sink.emit(copy(sum.shape, to, sum))
+    }
   }
-  activate(op, output, sink)
 }
 
-const filterBytes = (rows: Shape4): number => 4 * compactStrides(rows).n
+type Finish = (to: Local & Place, sums: Local) => void
+
+/** Row y of every item, strided. */
+function rowOf(local: Local, y: number): Local & Place {
+  const strides = alignedStrides(local.shape, local.prec)
+  return { ...local, address: local.address + y * strides.h * precBytes[local.prec], strides }
+}
+
+/**
+ * Bytes of scratch of a product, 0 for what lies well: filters, `depth` elements each, and the sums of one row.
+ * @param direct whether sums can be the result
+ */
+function productPlan([, , , k]: Shape4, [, m, h, n]: Shape4, prec: Prec, sums: Prec, direct: boolean) {
+  const size = precBytes[prec]
+  const depth = roundUp(k, cubeChannels[size])
+  const alone = h === 1 || (m <= lanes && (n * precBytes[sums]) % vectorBytes === 0)
+  return {
+    depth,
+    filterBytes: m <= lanes && depth === k ? 0 : size * compactStrides([1, m, 1, depth]).n,
+    sumBytes: direct && alone ? 0 : alignedBytes([1, m, 1, n], sums),
+  }
+}
+
+const productBytes = (...of: Parameters<typeof productPlan>): number => {
+  const { filterBytes, sumBytes } = productPlan(...of)
+  return roundUp(filterBytes, vectorBytes) + sumBytes
+}
 
 export const matMul = define<'MatMul'>({
   coefficients(node, weights) {
@@ -104,11 +141,15 @@ export const matMul = define<'MatMul'>({
     return [packFloat(node.name, weight, shape, 1, biasOf(node, weights))]
   },
   scratchBytes(node, [input, right], output) {
-    if (right !== undefined) return filterBytes([1, output[1], 1, right[1]])
+    if (right !== undefined) return productBytes(input!, output, 'fp32', 'fp32', true)
     return inColumns(node) ? swapBytes(input!, output, 'fp32') : 0
   },
   compute(node, slice, sink, known) {
-    if (ofValues(node, known)) return product(node, slice, sink)
+    const { inputs, output } = slice
+    if (ofValues(node, known)) {
+      product([inputs[0]!, inputs[1]!], output, 'fp32', sink)
+      return activate(node.op, output, sink)
+    }
     const layer = { ...node.op, window: point, group: 1, biased: node.inputs.length > 2 }
     throughChannels(node, slice, sink, (within) => convolve(layer, within, sink))
   },

@@ -1,0 +1,243 @@
+/**
+ * Products of matrices, and what stands between them, in shapes that can be cut. In [b, m, n] the rows lie in the lanes and nothing is
+ * along h, so the planner could only take all of it. Here rows become lanes and h: [b, m, n] is seen as [b, c, h, n] with m = c * h,
+ * and so is every Softmax over the last axis and every elementwise layer on the way. Slices along h are then bundles of rows, and a
+ * product, its Softmax and the next product can be one group: attention without its table of scores in global memory.
+ */
+import { sizeOf } from '../../ir/graph.js'
+import type { QGraph, QNode, QOp, QWeight } from '../../quantize/qgraph.js'
+import { bankBytes, lanes } from '../chip.js'
+import { channelGroups } from '../layout.js'
+import { isElementwise } from './rows.js'
+
+type Shape = readonly number[]
+
+/** A constant matrix of more bytes in a lane is multiplied by in parts of its columns. */
+const mostMatrixBytes = 4 * bankBytes
+/** One row of lanes of a value should leave room for its operands. */
+const mostRowBytes = 2 * bankBytes
+
+/**
+ * @param nodes in an order in which they can be executed
+ * @returns the same nodes in other shapes, with Reshapes where others read them, and the constants that are new
+ */
+export function asMatrices(
+  nodes: readonly QNode[],
+  weights: QGraph['weights'],
+): { readonly nodes: readonly QNode[]; readonly weights: QGraph['weights'] } {
+  const made = new Map<string, QNode>()
+  const constants = new Map(weights)
+  /** Results that are seen as rows. */
+  const rows = new Set<string>()
+  const add = (node: QNode): string => {
+    made.set(node.name, node)
+    return node.name
+  }
+  const origin = (value: string): QNode => {
+    const node = made.get(value)!
+    return node.op.type === 'Reshape' ? origin(node.inputs[0]!) : node
+  }
+  const seenAs = (value: string, shape: Shape, of: QNode): string => {
+    const node = origin(value)
+    if (same(node.shape, shape)) return node.name
+    const name = `${node.name}_as_${shape.join('x')}`
+    return made.has(name)
+      ? name
+      : add({ ...of, name, op: { type: 'Reshape' }, inputs: [node.name], shape, type: node.type })
+  }
+  /** Adds a layer whose result is seen as rows, and shows it in its own shape. */
+  const addRows = (node: QNode, op: QOp, inputs: readonly string[], shape: Shape): void => {
+    if (same(node.shape, shape)) {
+      rows.add(add({ ...node, op, inputs }))
+      return
+    }
+    const name = `${node.name}_rows`
+    rows.add(add({ ...node, name, op, inputs, shape }))
+    add({ ...node, op: { type: 'Reshape' }, inputs: [name] })
+  }
+  const rowsOf = (value: string): Shape | undefined => {
+    const { name, shape } = origin(value)
+    return rows.has(name) ? shape : undefined
+  }
+  /** [b, m, n] exchanged: what it was made from by an exchange, or a Permute. */
+  const exchanged = (value: string, [b, m, n]: readonly [number, number, number], of: QNode): string => {
+    const node = origin(value)
+    if (exchangesLast(node)) return node.inputs[0]!
+    const name = `${node.name}_exchanged`
+    if (made.has(name)) return name
+    const input = seenAs(value, [b, m, n], of)
+    return add({
+      ...of,
+      name,
+      op: { type: 'Permute', order: [0, 2, 1] },
+      inputs: [input],
+      shape: [b, n, m],
+      type: node.type,
+    })
+  }
+  const product = (node: QNode, left: string, right: string, [b, m, k, n]: readonly number[]): void => {
+    const found = rowsOf(left)
+    const fits = found !== undefined && found[0] === b && found[3] === k
+    const shape = fits ? found : [b!, ...split(m!, Math.max(k!, n!)), k!]
+    const inputs = [seenAs(left, shape, node), seenAs(right, [b!, k!, 1, n!], node)]
+    addRows(node, node.op, inputs, [...shape.slice(0, 3), n!])
+  }
+
+  function multiply(node: QNode): void {
+    const [left, right] = node.inputs as [string, string]
+    const [b, m, n] = node.shape as [number, number, number]
+    const k = made.get(left)!.shape.at(-1)!
+    const turned = origin(right)
+    // Of a large matrix that was exchanged, the rows are at hand: y^T = right^T left^T exchanges the small ones instead.
+    if (!exchangesLast(turned) || k * n <= m * (k + n)) return product(node, left, right, [b, m, k, n])
+    const other = { ...node, name: `${node.name}_other`, shape: [b, n, m] }
+    product(other, turned.inputs[0]!, exchanged(left, [b, m, k], node), [b, n, k, m])
+    add({ ...node, op: { type: 'Permute', order: [0, 2, 1] }, inputs: [other.name] })
+  }
+
+  /** By a constant matrix: one row as a convolution, whose coefficients come in parts; more of them as rows. */
+  function multiplyConstant(node: QNode): void {
+    const matrix = constants.get(node.inputs[1]!)!
+    const { op } = node
+    if ((op.type !== 'MatMul' && op.type !== 'MatMulInt') || matrix.shape.length !== 2) return void add(node)
+    const [k, n] = op.rightTranspose ? [matrix.shape[1]!, matrix.shape[0]!] : [matrix.shape[0]!, matrix.shape[1]!]
+    const count = sizeOf(node.shape) / n
+    if (node.shape.length === 2 && count === 1) {
+      const filter = `${node.inputs[1]}_filter`
+      const data = op.rightTranspose ? matrix.data : transposed(matrix.data, k, n)
+      constants.set(filter, { ...matrix, shape: [n, k, 1, 1], data })
+      add({ ...node, op: asConvolution(op, n), inputs: node.inputs.with(1, filter) })
+      return
+    }
+    if (node.shape.length < 2) return void add(node)
+    const found = rowsOf(node.inputs[0]!)
+    const shape = found !== undefined && found[3] === k ? found : [1, ...split(count, Math.max(k, n)), k]
+    const input = seenAs(node.inputs[0]!, shape, node)
+    const size = bytesOf(matrix)
+    const parts = Math.ceil((channelGroups(n) * k * size) / mostMatrixBytes)
+    const most = Math.ceil(channelGroups(n) / parts) * lanes
+    if (most >= n) return addRows(node, op, [input, ...node.inputs.slice(1)], [...shape.slice(0, 3), n])
+    const names: string[] = []
+    for (let from = 0; from < n; from += most) {
+      const to = Math.min(n, from + most)
+      const own = node.inputs.slice(1).map((name, i) => {
+        const whole = constants.get(name)!
+        const part = `${name}_${from}`
+        constants.set(
+          part,
+          i === 0 && !op.rightTranspose ? columnsOf(whole, n, from, to) : rowsFrom(whole, n, from, to),
+        )
+        return part
+      })
+      names.push(
+        add({
+          ...node,
+          name: `${node.name}_${from}`,
+          inputs: [input, ...own],
+          shape: [...shape.slice(0, 3), to - from],
+        }),
+      )
+    }
+    addRows(node, { type: 'Concat', axis: 3, relu: false, reluLimit: -1 }, names, [...shape.slice(0, 3), n])
+  }
+
+  function softmax(node: QNode, axis: number): void {
+    const { shape } = node
+    if (axis !== shape.length - 1 || shape.length < 3) return void add(node)
+    const n = shape.at(-1)!
+    const found = rowsOf(node.inputs[0]!) ?? [1, ...split(sizeOf(shape) / n, n), n]
+    if (found.at(-1) !== n) return void add(node)
+    addRows(node, { type: 'Softmax', axis: 3 }, [seenAs(node.inputs[0]!, found, node)], found)
+  }
+
+  /** Whatever shape it has, it takes that of the rows it reads. */
+  function alike(node: QNode): void {
+    const values = node.inputs.filter((name) => made.has(name))
+    const found = values.map(rowsOf).find((shape) => shape !== undefined)
+    const single = node.inputs.every((name) => made.has(name) || constants.get(name)!.data.length === 1)
+    const table = node.op.type === 'Lut'
+    const fits = values.every((name) => same(made.get(name)!.shape, node.shape))
+    const shapes = values.map(() => node.shape)
+    if (found === undefined || !fits || !(single || table) || !isElementwise(node, shapes, 0)) return void add(node)
+    const inputs = node.inputs.map((name) => (made.has(name) ? seenAs(name, found, node) : name))
+    addRows(node, node.op, inputs, found)
+  }
+
+  for (const node of nodes) {
+    const { op } = node
+    if (op.type !== 'MatMul' && op.type !== 'MatMulInt') {
+      if (op.type === 'Softmax') softmax(node, op.axis)
+      else alike(node)
+    } else if (!made.has(node.inputs[1]!)) multiplyConstant(node)
+    else if (node.shape.length === 3 && !op.rightTranspose) multiply(node)
+    else add(node)
+  }
+  return { nodes: rows.size === 0 ? [...made.values()] : movesFirst([...made.values()]), weights: constants }
+}
+
+/** Lanes and rows [c, h] of m = c * h: the fewest rows of lanes; of those the most rows, which can be cut. */
+function split(m: number, width: number): [c: number, h: number] {
+  let best: readonly [number, number] = [1, m]
+  const passes = ([c, h]: readonly [number, number]): number => channelGroups(c) * h
+  for (let c = 2; c <= m; c++) {
+    if (m % c !== 0 || channelGroups(c) * width * 4 > mostRowBytes) continue
+    // A product of more than 64 rows of lanes at once is laid together first.
+    if (passes([c, m / c]) < passes(best)) best = [c, m / c]
+  }
+  return [...best]
+}
+
+/**
+ * What only moves values stands right behind what it moves: in front of a run of computations, not within it, where it would cut
+ * the run in two.
+ */
+function movesFirst(nodes: readonly QNode[]): QNode[] {
+  const waiting = new Map<string, QNode[]>()
+  const names = new Set(nodes.map(({ name }) => name))
+  const moves = ({ op, inputs }: QNode): boolean =>
+    ['Permute', 'Reshape', 'Slice', 'Pad'].includes(op.type) && names.has(inputs[0]!)
+  for (const node of nodes)
+    if (moves(node)) waiting.set(node.inputs[0]!, [...(waiting.get(node.inputs[0]!) ?? []), node])
+  const follow = (node: QNode): QNode[] => [node, ...(waiting.get(node.name) ?? []).flatMap(follow)]
+  return nodes.flatMap((node) => (moves(node) ? [] : follow(node)))
+}
+
+const exchangesLast = ({ op, shape }: QNode): boolean =>
+  op.type === 'Permute' &&
+  shape.length > 1 &&
+  op.order.every((from, axis) => from === (axis < shape.length - 2 ? axis : 2 * shape.length - 3 - axis))
+
+const same = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((size, axis) => size === b[axis])
+
+const bytesOf = ({ kind }: QWeight): number => ({ i8: 1, u8: 1, f16: 2, bf16: 2, f32: 4, i32: 4 })[kind]
+
+function asConvolution(op: Extract<QOp, { type: 'MatMul' | 'MatMulInt' }>, n: number): QOp {
+  const point = { kernel: [1, 1], strides: [1, 1], dilations: [1, 1], pads: [0, 0, 0, 0], group: 1 } as const
+  if (op.type === 'MatMul') return { type: 'Conv', ...point, relu: op.relu, reluLimit: op.reluLimit }
+  const each = (value: number): number[] => new Array<number>(n).fill(value)
+  const { multiplier, shift } = op.requant
+  return { type: 'ConvInt', ...point, relu: op.relu, multipliers: each(multiplier), shifts: each(shift) }
+}
+
+/** [k, n] as [n, k]. */
+const transposed = <D extends QWeight['data']>(data: D, k: number, n: number): D => {
+  const result = data.slice() as D
+  for (let row = 0; row < k; row++)
+    for (let column = 0; column < n; column++) result[column * k + row] = data[row * n + column]!
+  return result
+}
+
+/** Columns [from, to) of [k, n]. */
+function columnsOf(matrix: QWeight, n: number, from: number, to: number): QWeight {
+  const [k] = matrix.shape as [number]
+  const data = matrix.data.slice(0, k * (to - from)) as QWeight['data']
+  for (let row = 0; row < k; row++) data.set(matrix.data.subarray(row * n + from, row * n + to), row * (to - from))
+  return { ...matrix, shape: [k, to - from], data }
+}
+
+/** Of n items, each of any size, those from `from` to `to`. */
+function rowsFrom(weight: QWeight, n: number, from: number, to: number): QWeight {
+  const size = weight.data.length / n
+  const shape = weight.shape.map((length) => (length === n ? to - from : length))
+  return { ...weight, shape, data: weight.data.subarray(from * size, to * size) }
+}
