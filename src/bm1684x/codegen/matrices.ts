@@ -6,7 +6,7 @@
  */
 import { sizeOf } from '../../ir/graph.js'
 import type { QGraph, QNode, QOp, QWeight } from '../../quantize/qgraph.js'
-import { bankBytes, lanes } from '../chip.js'
+import { bankBytes, lanes, roundUp, vectorBytes } from '../chip.js'
 import { channelGroups } from '../layout.js'
 import { isElementwise } from './rows.js'
 
@@ -14,7 +14,7 @@ type Shape = readonly number[]
 
 /** A constant matrix of more bytes in a lane is multiplied by in parts of its columns. */
 const mostMatrixBytes = 4 * bankBytes
-/** One row of lanes of a value should leave room for its operands. */
+/** Of one row of lanes, that there is room for operands and scratch. */
 const mostRowBytes = 2 * bankBytes
 
 /**
@@ -89,102 +89,102 @@ export function asMatrices(
     const k = made.get(left)!.shape.at(-1)!
     const turned = origin(right)
     // Of a large matrix that was exchanged, the rows are at hand: y^T = right^T left^T exchanges the small ones instead.
-    if (!exchangesLast(turned) || k * n <= m * (k + n)) return product(node, left, right, [b, m, k, n])
+    if (!exchangesLast(turned) || k * n <= m * (k + n)) {
+      product(node, left, right, [b, m, k, n])
+      return
+    }
     const other = { ...node, name: `${node.name}_other`, shape: [b, n, m] }
     product(other, turned.inputs[0]!, exchanged(left, [b, m, k], node), [b, n, k, m])
     add({ ...node, op: { type: 'Permute', order: [0, 2, 1] }, inputs: [other.name] })
   }
 
   /** By a constant matrix: one row as a convolution, whose coefficients come in parts; more of them as rows. */
-  function multiplyConstant(node: QNode): void {
-    const matrix = constants.get(node.inputs[1]!)!
-    const { op } = node
-    if ((op.type !== 'MatMul' && op.type !== 'MatMulInt') || matrix.shape.length !== 2) return void add(node)
-    const [k, n] = op.rightTranspose ? [matrix.shape[1]!, matrix.shape[0]!] : [matrix.shape[0]!, matrix.shape[1]!]
+  function multiplyConstant(node: QNode, op: MatrixOp): void {
+    const [input, name, bias] = node.inputs as [string, string, string | undefined]
+    const matrix = constants.get(name)!
+    const [k, n] = (op.rightTranspose ? matrix.shape.toReversed() : matrix.shape) as [number, number]
     const count = sizeOf(node.shape) / n
     if (node.shape.length === 2 && count === 1) {
-      const filter = `${node.inputs[1]}_filter`
+      const filter = `${name}_filter`
       const data = op.rightTranspose ? matrix.data : transposed(matrix.data, k, n)
       constants.set(filter, { ...matrix, shape: [n, k, 1, 1], data })
       add({ ...node, op: asConvolution(op, n), inputs: node.inputs.with(1, filter) })
       return
     }
-    if (node.shape.length < 2) return void add(node)
-    const found = rowsOf(node.inputs[0]!)
-    const shape = found !== undefined && found[3] === k ? found : [1, ...split(count, Math.max(k, n)), k]
-    const input = seenAs(node.inputs[0]!, shape, node)
-    const size = bytesOf(matrix)
-    const parts = Math.ceil((channelGroups(n) * k * size) / mostMatrixBytes)
+    const found = rowsOf(input)
+    const shape = found?.[3] === k ? found : [1, ...split(count, Math.max(k, n)), k]
+    const x = seenAs(input, shape, node)
+    const result = (columns: number): Shape => [...shape.slice(0, 3), columns]
+    const parts = Math.ceil((channelGroups(n) * k * bytesOf(matrix)) / mostMatrixBytes)
     const most = Math.ceil(channelGroups(n) / parts) * lanes
-    if (most >= n) return addRows(node, op, [input, ...node.inputs.slice(1)], [...shape.slice(0, 3), n])
+    if (most >= n) {
+      addRows(node, op, [x, ...node.inputs.slice(1)], result(n))
+      return
+    }
     const names: string[] = []
     for (let from = 0; from < n; from += most) {
       const to = Math.min(n, from + most)
-      const own = node.inputs.slice(1).map((name, i) => {
-        const whole = constants.get(name)!
-        const part = `${name}_${from}`
-        constants.set(
-          part,
-          i === 0 && !op.rightTranspose ? columnsOf(whole, n, from, to) : rowsFrom(whole, n, from, to),
-        )
-        return part
-      })
-      names.push(
-        add({
-          ...node,
-          name: `${node.name}_${from}`,
-          inputs: [input, ...own],
-          shape: [...shape.slice(0, 3), to - from],
-        }),
-      )
+      const part = `${name}_${from}`
+      constants.set(part, op.rightTranspose ? itemsOf(matrix, from, to) : columnsOf(matrix, from, to))
+      const own = bias === undefined ? [] : [`${bias}_${from}`]
+      if (bias !== undefined) constants.set(own[0]!, itemsOf({ ...constants.get(bias)!, shape: [n] }, from, to))
+      names.push(add({ ...node, name: `${node.name}_${from}`, inputs: [x, part, ...own], shape: result(to - from) }))
     }
-    addRows(node, { type: 'Concat', axis: 3, relu: false, reluLimit: -1 }, names, [...shape.slice(0, 3), n])
+    addRows(node, { type: 'Concat', axis: 3, relu: false, reluLimit: -1 }, names, result(n))
   }
 
-  function softmax(node: QNode, axis: number): void {
-    const { shape } = node
-    if (axis !== shape.length - 1 || shape.length < 3) return void add(node)
-    const n = shape.at(-1)!
-    const found = rowsOf(node.inputs[0]!) ?? [1, ...split(sizeOf(shape) / n, n), n]
-    if (found.at(-1) !== n) return void add(node)
-    addRows(node, { type: 'Softmax', axis: 3 }, [seenAs(node.inputs[0]!, found, node)], found)
+  /** e^(x - max) / sum along the last axis: rows are all alike. */
+  function softmax(node: QNode): void {
+    const n = node.shape.at(-1)!
+    const found = rowsOf(node.inputs[0]!)
+    const shape = found?.[3] === n ? found : [1, ...split(sizeOf(node.shape) / n, n), n]
+    addRows(node, { type: 'Softmax', axis: 3 }, [seenAs(node.inputs[0]!, shape, node)], shape)
   }
 
-  /** Whatever shape it has, it takes that of the rows it reads. */
-  function alike(node: QNode): void {
+  /** The shape of the rows that an elementwise layer reads; undefined where it reads none, or its operands are of several shapes. */
+  function rowsRead(node: QNode): Shape | undefined {
     const values = node.inputs.filter((name) => made.has(name))
     const found = values.map(rowsOf).find((shape) => shape !== undefined)
-    const single = node.inputs.every((name) => made.has(name) || constants.get(name)!.data.length === 1)
-    const table = node.op.type === 'Lut'
-    const fits = values.every((name) => same(made.get(name)!.shape, node.shape))
-    const shapes = values.map(() => node.shape)
-    if (found === undefined || !fits || !(single || table) || !isElementwise(node, shapes, 0)) return void add(node)
-    const inputs = node.inputs.map((name) => (made.has(name) ? seenAs(name, found, node) : name))
-    addRows(node, node.op, inputs, found)
+    const shapes = values.map((name) => made.get(name)!.shape)
+    const single = (name: string): boolean => made.has(name) || constants.get(name)!.data.length === 1
+    const plain = node.op.type === 'Lut' || node.inputs.every(single)
+    return plain && shapes.every((shape) => same(shape, node.shape)) && isElementwise(node, shapes, 0)
+      ? found
+      : undefined
   }
 
   for (const node of nodes) {
-    const { op } = node
-    if (op.type !== 'MatMul' && op.type !== 'MatMulInt') {
-      if (op.type === 'Softmax') softmax(node, op.axis)
-      else alike(node)
-    } else if (!made.has(node.inputs[1]!)) multiplyConstant(node)
-    else if (node.shape.length === 3 && !op.rightTranspose) multiply(node)
+    const { op, inputs, shape } = node
+    const matrices = op.type === 'MatMul' || op.type === 'MatMulInt'
+    const right = matrices ? constants.get(inputs[1]!) : undefined
+    const read = rowsRead(node)
+    if (matrices && right?.shape.length === 2 && shape.length > 1) multiplyConstant(node, op)
+    else if (matrices && right === undefined && shape.length === 3 && !op.rightTranspose) multiply(node)
+    else if (op.type === 'Softmax' && shape.length > 2 && op.axis === shape.length - 1) softmax(node)
+    else if (read !== undefined)
+      addRows(
+        node,
+        op,
+        inputs.map((name) => (made.has(name) ? seenAs(name, read, node) : name)),
+        read,
+      )
     else add(node)
   }
-  return { nodes: rows.size === 0 ? [...made.values()] : movesFirst([...made.values()]), weights: constants }
+  const all = [...made.values()]
+  return { nodes: rows.size === 0 ? all : movesFirst(all), weights: constants }
 }
 
-/** Lanes and rows [c, h] of m = c * h: the fewest rows of lanes; of those the most rows, which can be cut. */
-function split(m: number, width: number): [c: number, h: number] {
+type MatrixOp = Extract<QOp, { type: 'MatMul' | 'MatMulInt' }>
+
+/** Lanes and rows [c, h] of m = c * h: the fewest elements in a lane, and of those that tie the most rows, which can be cut. */
+function split(m: number, width: number): readonly [c: number, h: number] {
+  const elements = ([c, h]: readonly [number, number]): number => channelGroups(c) * roundUp(h * width, vectorBytes / 4)
   let best: readonly [number, number] = [1, m]
-  const passes = ([c, h]: readonly [number, number]): number => channelGroups(c) * h
   for (let c = 2; c <= m; c++) {
-    if (m % c !== 0 || channelGroups(c) * width * 4 > mostRowBytes) continue
-    // A product of more than 64 rows of lanes at once is laid together first.
-    if (passes([c, m / c]) < passes(best)) best = [c, m / c]
+    const fits = c <= lanes || channelGroups(c) * width * 4 <= mostRowBytes
+    if (m % c === 0 && fits && elements([c, m / c]) < elements(best)) best = [c, m / c]
   }
-  return [...best]
+  return best
 }
 
 /**
@@ -211,7 +211,7 @@ const same = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((
 
 const bytesOf = ({ kind }: QWeight): number => ({ i8: 1, u8: 1, f16: 2, bf16: 2, f32: 4, i32: 4 })[kind]
 
-function asConvolution(op: Extract<QOp, { type: 'MatMul' | 'MatMulInt' }>, n: number): QOp {
+function asConvolution(op: MatrixOp, n: number): QOp {
   const point = { kernel: [1, 1], strides: [1, 1], dilations: [1, 1], pads: [0, 0, 0, 0], group: 1 } as const
   if (op.type === 'MatMul') return { type: 'Conv', ...point, relu: op.relu, reluLimit: op.reluLimit }
   const each = (value: number): number[] => new Array<number>(n).fill(value)
@@ -228,16 +228,15 @@ const transposed = <D extends QWeight['data']>(data: D, k: number, n: number): D
 }
 
 /** Columns [from, to) of [k, n]. */
-function columnsOf(matrix: QWeight, n: number, from: number, to: number): QWeight {
-  const [k] = matrix.shape as [number]
+function columnsOf(matrix: QWeight, from: number, to: number): QWeight {
+  const [k, n] = matrix.shape as [number, number]
   const data = matrix.data.slice(0, k * (to - from)) as QWeight['data']
   for (let row = 0; row < k; row++) data.set(matrix.data.subarray(row * n + from, row * n + to), row * (to - from))
   return { ...matrix, shape: [k, to - from], data }
 }
 
-/** Of n items, each of any size, those from `from` to `to`. */
-function rowsFrom(weight: QWeight, n: number, from: number, to: number): QWeight {
-  const size = weight.data.length / n
-  const shape = weight.shape.map((length) => (length === n ? to - from : length))
-  return { ...weight, shape, data: weight.data.subarray(from * size, to * size) }
+/** Items [from, to) of the first axis. */
+function itemsOf({ shape: [count, ...rest], data, kind }: QWeight, from: number, to: number): QWeight {
+  const size = data.length / count!
+  return { kind, shape: [to - from, ...rest], data: data.subarray(from * size, to * size) }
 }
