@@ -11,6 +11,7 @@ import { toBf16, toF16 } from '../layout.js'
 import type { IoType } from '../program.js'
 import { kernelOf } from './kernels/index.js'
 import { asMatrices } from './matrices.js'
+import { inPhases } from './phases.js'
 import { packedStrides, permuteView, reshapeView, sliceView, strides4, type View, whole } from './view.js'
 
 export interface Stored {
@@ -296,8 +297,9 @@ function boundaries(q: QGraph, { quantInput = false, quantOutput = false }: Gene
       ? { name: from.name, node: from.name }
       : { name, node: name }
   })
-  const shaped = asMatrices(nodes, q.weights)
   const needed = new Set(outputs.map(({ node }) => node))
+  const phased = inPhases(nodes, q.weights, needed)
+  const shaped = asMatrices(phased.nodes, phased.weights)
   for (const { name, inputs, op } of shaped.nodes.toReversed())
     if (needed.has(name)) for (const input of inputs) needed.add(input)
     else if (op.type === 'Input') needed.add(name)

@@ -1,6 +1,6 @@
 /**
- * A Deconv is a convolution over its operand with zeros put between the pixels, by the filter turned around. The multiplications by
- * those zeros are made: a stride of 2 costs four times what the result needs.
+ * A Deconv is a convolution over its operand with zeros put between the pixels, by the filter turned around. That is what it means;
+ * how the chip leaves the multiplications by zeros out is `bm1684x/codegen/phases.ts`.
  */
 import type { Node, OpOf, Pads, Weight } from '../../ir/graph.js'
 import { extentOf } from '../../ir/shapes.js'

@@ -30,28 +30,31 @@ export const upsample = define<'Upsample'>({
   },
 })
 
-/** Zeros everywhere, then the operand's pixels at their places. */
+/**
+ * Zeros everywhere, then the operand's pixels at their places. With as many operands as there are places in a square, the pixels of
+ * each go to its own place, and there are no zeros.
+ */
 export const spread = define<'Spread'>({
-  compute({ op }, { inputs: [x], output, inputRows, outputRow }, sink) {
+  compute({ op }, { inputs, output, inputRows, outputRow }, sink) {
     const { scaleH, scaleW } = op
     const bytes = precBytes[output.prec]
     const to = alignedStrides(output.shape, output.prec)
-    const from = alignedStrides(x!.shape, x!.prec)
     const { prec, signed } = output
-    sink.emit(copy(output.shape, output, { constant: 0, prec, signed }))
-    // The first row of this slice that has pixels, and which row of the operand they are.
-    const source = Math.ceil(outputRow / scaleH)
-    const first = source * scaleH - outputRow
     const [n, c, rows] = output.shape
-    const count = Math.ceil((rows - first) / scaleH)
-    if (count <= 0) return
-    const place = {
-      ...output,
-      address: output.address + first * to.h * bytes,
-      strides: { ...to, h: scaleH * to.h, w: scaleW },
+    if (inputs.length < scaleH * scaleW) sink.emit(copy(output.shape, output, { constant: 0, prec, signed }))
+    for (const [index, x] of inputs.entries()) {
+      const [y, column] = [Math.floor(index / scaleW), index % scaleW]
+      const from = alignedStrides(x.shape, x.prec)
+      // The first row of this slice that has such pixels, and which row of the operand they are.
+      const source = Math.ceil((outputRow - y) / scaleH)
+      const first = source * scaleH + y - outputRow
+      const count = Math.ceil((rows - first) / scaleH)
+      if (count <= 0) continue
+      const address = output.address + (first * to.h + column) * bytes
+      const place = { ...output, address, strides: { ...to, h: scaleH * to.h, w: scaleW } }
+      const pixels = { ...x, address: x.address + (source - inputRows[index]!) * from.h * bytes, strides: from }
+      sink.emit(copy([n, c, count, x.shape[3]], place, pixels))
     }
-    const pixels = { ...x!, address: x!.address + (source - inputRows[0]!) * from.h * bytes, strides: from }
-    sink.emit(copy([n, c, count, x!.shape[3]], place, pixels))
   },
 })
 
