@@ -128,6 +128,28 @@ const cases: readonly Case[] = [
     ['Relu', 'Concat'],
     model(image, (b) => b.node('Concat', [b.node('Relu', ['x'], 'r'), 'x'], 'y', { axis: -2 })),
   ],
+  [
+    'Concat with constants, all alike',
+    ['Pad'],
+    model(image, (b) => {
+      const ones = (name: string, n: number) => b.floats(name, new Array<number>(n * 42).fill(1), [1, n, 7, 6])
+      b.node('Concat', [ones('c', 2), 'x', ones('d', 1)], 'y', { axis: 1 })
+    }),
+  ],
+  [
+    'Concat with constants of several values',
+    ['Relu', 'Pad', 'Pad', 'Concat', 'Add'],
+    model(image, (b) =>
+      b.node(
+        'Concat',
+        ['x', b.random('c', [1, 4, 2, 6]), b.node('Relu', ['x'], 'r'), b.random('d', [1, 4, 1, 6])],
+        'y',
+        {
+          axis: -2,
+        },
+      ),
+    ),
+  ],
   ['Transpose', ['Permute'], one('Transpose', { perm: [0, 2, 3, 1] })],
   ['Transpose by default', ['Permute'], one('Transpose', {}, [2, 3, 4])],
   ['Reshape', ['Reshape'], model(image, (b) => b.node('Reshape', ['x', b.integers('s', [0, -1, 6])], 'y'))],
@@ -218,8 +240,8 @@ describe('other settings are refused in one line', () => {
       one('Slice', { starts: [-1], ends: [-9], axes: [1], steps: [-1] }, image, 11),
     ],
     [
-      'Concat `y` of `m.onnx`: operand `c` is a constant',
-      model(image, (b) => b.node('Concat', ['x', b.random('c', image)], 'y', { axis: 0 })),
+      'Concat `y` of `m.onnx`: 1x4x7x6 does not fit 1x4x7x5',
+      model([1, 4, 7, 5], (b) => b.node('Concat', ['x', b.random('c', image)], 'y', { axis: 0 })),
     ],
     ['layer `y_Conv` (Conv): takes 3 channels, but its operand has 4', conv({}, [8, 3, 3, 3], false)],
     ['layer `y_Conv` (Conv): kernel 9x3 is larger than its padded input 7x6', conv({}, [8, 4, 9, 3])],

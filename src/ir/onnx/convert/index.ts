@@ -2,6 +2,7 @@
 import { QuantError } from '../../../errors.js'
 import { type Convert, nameOf } from '../node.js'
 import type { NodeProto } from '../onnx_pb.js'
+import { concat } from './concat.js'
 import { conv, convTranspose } from './conv.js'
 import {
   add,
@@ -21,7 +22,6 @@ import { functionConverters } from './functions.js'
 import { gemm, matMul } from './matmul.js'
 import {
   cast,
-  concat,
   depthToSpace,
   dropout,
   expand,

@@ -68,12 +68,6 @@ function equalParts(length: number, parts: number): number[] {
   return Array.from({ length: parts }, (_, i) => Math.min(size, length - i * size))
 }
 
-export const concat: Convert = (node) => {
-  const inputs = Array.from({ length: node.operandCount }, (_, i) => node.value(i))
-  const axis = wholeAxis(node, node.attributes.int('axis') ?? 1, node.shape(0).length)
-  node.add({ type: 'Concat', axis, relu: false, reluLimit: -1 }, inputs)
-}
-
 /** Before opset 11 pads are attributes, operands since; `axes` since 18. Negative pads cut off. */
 export const pad: Convert = (node) => {
   const mode = node.attributes.string('mode') || 'constant'
