@@ -1,15 +1,13 @@
 /** Where a network that cannot be taken as a whole can be cut: what the hint of an import error names. */
+import { rawHeads } from '../heads.js'
 import type { NodeProto } from './onnx_pb.js'
 
 export interface Cut {
   /** The last tensors that can be had, in place of the outputs that cannot. */
   readonly tensors: readonly string[]
-  /** The convolutions and matrix products behind them, when there are others: what a box decoder reads. */
+  /** The last values with learned weights, when these are others: what a box decoder reads. */
   readonly heads: readonly string[]
 }
-
-/** What has weights of its own. Behind the last of them a detector only decodes. */
-const learned = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul', 'BatchNormalization'])
 
 /** More names help nobody. */
 const mostHeads = 12
@@ -33,16 +31,12 @@ export function cutOf(
   const tensors = new Set(outputs.filter(had))
   for (const node of nodes) if (!converted.has(node)) for (const input of node.input) if (had(input)) tensors.add(input)
 
-  const heads = new Set<string>()
-  const seen = new Set<string>()
-  const open = [...tensors]
-  for (let tensor = open.pop(); tensor !== undefined; tensor = open.pop()) {
-    const node = maker.get(tensor)
-    if (node === undefined || seen.has(tensor)) continue
-    seen.add(tensor)
-    if (learned.has(node.opType)) heads.add(tensor)
-    else for (const input of node.input) if (computed(input)) open.push(input)
-  }
+  const steps = nodes.map(({ opType, input, output }) => ({
+    type: opType,
+    inputs: input.filter(computed),
+    outputs: output,
+  }))
+  const heads = rawHeads(steps, tensors)
   const order = nodes.flatMap((node) => node.output)
   const sorted = (names: ReadonlySet<string>): string[] => order.filter((name) => names.has(name))
   const others = [...heads].some((head) => !tensors.has(head)) && heads.size <= mostHeads

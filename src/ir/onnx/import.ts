@@ -6,13 +6,13 @@
  */
 import { QuantError } from '../../errors.js'
 import { nearestNames } from '../../nearest.js'
-import { type Graph, inputsOf, type Preprocess } from '../graph.js'
+import { type Graph, inputsOf, type Node, type Preprocess } from '../graph.js'
 import { canonicalise } from '../passes/index.js'
 import { isPositive, type Shape, showShape } from '../shapes.js'
-import { cutOf, describeCut } from './advice.js'
+import { type Cut, cutOf, describeCut } from './advice.js'
 import { converters, unsupported } from './convert/index.js'
 import { folders } from './fold.js'
-import type { GraphProto, NodeProto, ValueInfoProto } from './onnx_pb.js'
+import { TensorProto_DataType as DataType, type GraphProto, type NodeProto, type ValueInfoProto } from './onnx_pb.js'
 import { declaredShape, opsetOf, parseOnnx, trueInputs } from './read.js'
 import { graphReader } from './reader.js'
 import { kindOf } from './tensor.js'
@@ -49,19 +49,46 @@ export function importOnnx(bytes: Uint8Array, options: ImportOptions): Graph {
     })
   const outputs = options.outputs ?? onnx.output.map((output) => output.name)
   const { nodes, inputs } = needed(onnx, outputs, file)
-  const cut = (): string | undefined => whereToCut(onnx, nodes, inputs, outputs, opset, options)
+  const cut = (): string | undefined => {
+    const found = whereToCut(onnx, nodes, inputs, outputs, opset, options)
+    return found && describeCut(found)
+  }
   checkSupported(nodes, file, cut)
   const reader = graphReader(onnx, file, cut)
   checkInputNames(onnx, options)
-  const preprocess = options.preprocess && inFloat32(options.preprocess)
-  for (const input of inputs) reader.input(input.name, inputShape(input, options), preprocess)
+  for (const input of inputs) reader.input(input.name, inputShape(input, nodes, options))
   for (const node of nodes) reader.convert(node, opset)
   const graph = canonicalise({ name, ...reader.result(outputs) })
-  if (options.preprocess && !inputsOf(graph).some(({ op }) => op.type === 'Input' && op.preprocess))
-    throw new QuantError('model', `no input of \`${file}\` takes ${options.preprocess.pixelFormat} pictures`, {
-      hint: `inputs: ${inputsOf(graph).map((input) => `${input.name} ${showShape(input.shape)}`)}; see preprocess.pixel_format`,
-    })
-  return graph
+  return options.preprocess ? withPictures(graph, inFloat32(options.preprocess), file) : graph
+}
+
+/** Inputs that take pictures get to know how those are prepared. */
+function withPictures(graph: Graph, preprocess: Preprocess, file: string): Graph {
+  const channels = preprocess.pixelFormat === 'gray' ? 1 : 3
+  const takes = ({ op, shape }: Node): boolean => op.type === 'Input' && shape.length === 4 && shape[1] === channels
+  if (graph.nodes.some(takes))
+    return {
+      ...graph,
+      nodes: graph.nodes.map((node) => (takes(node) ? { ...node, op: { type: 'Input', preprocess } } : node)),
+    }
+  const last = inputsOf(graph).find(({ shape }) => shape.length === 4 && shape[3] === channels)
+  throw new QuantError('model', `no input of \`${file}\` takes ${preprocess.pixelFormat} pictures`, {
+    hint: last
+      ? `\`${last.name}\` takes them as ${showShape(last.shape)}, channels last, and the network does not turn them at once; export it with channels first (tf2onnx: --inputs-as-nchw ${last.name})`
+      : `inputs: ${inputsOf(graph).map((input) => `${input.name} ${showShape(input.shape)}`)}; see preprocess.pixel_format`,
+  })
+}
+
+/**
+ * The raw heads of a network, whether import takes it or not: ONNX tensors, in the file's order; none where it ends in them already.
+ * @throws QuantError 'input' for bytes that are no usable ONNX file, 'model' for outputs that it has not
+ */
+export function headsOf(bytes: Uint8Array, options: ImportOptions): readonly string[] {
+  const model = parseOnnx(bytes, options.file)
+  const onnx = model.graph!
+  const outputs = options.outputs ?? onnx.output.map((output) => output.name)
+  const { nodes, inputs } = needed(onnx, outputs, options.file)
+  return whereToCut(onnx, nodes, inputs, outputs, opsetOf(model), options)?.heads ?? []
 }
 
 /** Nodes and inputs that the outputs need, in the file's order. */
@@ -111,11 +138,11 @@ function whereToCut(
   outputs: readonly string[],
   opset: number,
   options: ImportOptions,
-): string | undefined {
+): Cut | undefined {
   const reader = graphReader(onnx, options.file, () => undefined)
   const converted = new Set<NodeProto>()
   try {
-    for (const input of inputs) reader.input(input.name, inputShape(input, options), undefined)
+    for (const input of inputs) reader.input(input.name, inputShape(input, nodes, options))
   } catch {
     // The input's own error comes first, once the network is known.
     return undefined
@@ -129,7 +156,7 @@ function whereToCut(
       if (!(error instanceof QuantError)) throw error
     }
   }
-  return describeCut(cutOf(nodes, outputs, converted, reader.computed))
+  return cutOf(nodes, outputs, converted, reader.computed)
 }
 
 /** All that is missing is told at once, each operator where it stands first. */
@@ -159,10 +186,14 @@ const inFloat32 = (preprocess: Preprocess): Preprocess => ({
   scale: preprocess.scale.map(Math.fround),
 })
 
-function inputShape(input: ValueInfoProto, { file, inputs = {} }: ImportOptions): Shape {
+/** Pictures may come as 8-bit integers, when all that the network does with these is to make floats of them. */
+function inputShape(input: ValueInfoProto, nodes: readonly NodeProto[], { file, inputs = {} }: ImportOptions): Shape {
   const what = `input \`${input.name}\` of \`${file}\``
   const type = input.type?.value
-  if (type?.case !== 'tensorType' || kindOf(type.value.elemType) !== 'float')
+  const elements = type?.case === 'tensorType' ? type.value.elemType : undefined
+  const readers = nodes.filter((node) => node.input.includes(input.name))
+  const cast = elements === DataType.UINT8 && readers.every(({ opType }) => opType === 'Cast')
+  if (!cast && kindOf(elements ?? DataType.UNDEFINED) !== 'float')
     throw new QuantError('model', `${what} is no float tensor`, {
       hint: 'end or begin the network elsewhere: model.outputs',
     })

@@ -1,6 +1,6 @@
 /** ONNX nodes -> layers and weights, before any pass: the state behind `OnnxNode`. */
 import { QuantError } from '../../errors.js'
-import { type Graph, type Node, type Preprocess, sizeOf, type Weight } from '../graph.js'
+import { type Graph, type Node, sizeOf, type Weight } from '../graph.js'
 import { freshName } from '../passes/rewrite.js'
 import { isPositive, mostValues, resultShape, type Shape, showShape } from '../shapes.js'
 import type { Constant } from './constant.js'
@@ -141,12 +141,8 @@ export function graphReader(onnx: GraphProto, file: string, cut: () => string | 
   }
 
   return {
-    input(name: string, shape: Shape, preprocess: Preprocess | undefined): void {
-      const channels = preprocess?.pixelFormat === 'gray' ? 1 : 3
-      const picture = preprocess && shape.length === 4 && shape[1] === channels
-      bindings.set(name, {
-        layer: addLayer(name, picture ? { type: 'Input', preprocess } : { type: 'Input' }, [], shape),
-      })
+    input(name: string, shape: Shape): void {
+      bindings.set(name, { layer: addLayer(name, { type: 'Input' }, [], shape) })
     },
     convert(proto: NodeProto, opset: number): void {
       const node = view(proto, opset)
