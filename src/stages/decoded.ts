@@ -2,6 +2,7 @@
 import { decodesInside } from '../detect/decode/readings.js'
 import type { DetectorSpec } from '../detect/types.js'
 import type { Graph } from '../ir/graph.js'
+import { headsOfGraph } from '../ir/heads.js'
 
 /** More names help nobody. */
 const mostHeads = 12
@@ -16,19 +17,13 @@ export function decodedWarning(graph: Graph, spec: DetectorSpec): string | undef
     )
   )
     return undefined
-  const heads = headsOf(graph)
+  const heads = tensorsOfHeads(graph)
   const where = heads.length > 0 && heads.length <= mostHeads ? `: model.outputs: [${heads.join(', ')}]` : ''
   return `the network decodes its boxes, so pixels and scores share one tensor, and in 8 bits little is left of scores; end it at its raw heads${where}`
 }
 
-/** Tensors of the ONNX file that convolutions give behind which there is no other. Import calls a node by its tensor and operator. */
-function headsOf(graph: Graph): string[] {
-  const leading = new Set<string>()
-  const heads: string[] = []
-  for (const { name, op, inputs } of graph.nodes.toReversed()) {
-    const convolution = op.type === 'Conv'
-    if (convolution && !leading.has(name)) heads.push(name.replace(/_Conv$/, ''))
-    if (convolution || leading.has(name)) for (const input of inputs) leading.add(input)
-  }
-  return heads.reverse()
+/** Tensors of the ONNX file in which the raw heads end. Import calls a node by its tensor and operator. */
+function tensorsOfHeads(graph: Graph): string[] {
+  const heads = headsOfGraph(graph)
+  return graph.nodes.flatMap(({ name }) => (heads.has(name) ? [name.replace(/_[A-Za-z]+$/, '')] : []))
 }

@@ -106,7 +106,7 @@ test('no detector: verify stays a comment, the rest stands', async () => {
 })
 
 const shapes = (outputs: number[][], layers: string[] = [], side = 416) =>
-  guessNetwork({ input: [1, 3, side, side], outputs, layers: new Set(layers) })
+  guessNetwork({ input: [1, 3, side, side], outputs, layers: new Set(layers), behind: new Set(['Exp']) })
 
 test.each<[string, number[][], string[], string | undefined]>([
   [

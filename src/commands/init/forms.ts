@@ -49,6 +49,9 @@ function classesOfMaps(net: Net, strides: readonly number[], known: readonly num
   return rest.length === 1 ? rest[0] : undefined
 }
 
+/** Boxes are brought to pixels in the network. */
+const inPixels = ({ behind }: Net): boolean => behind.has('Mul')
+
 /** The only output has rows of so many boxes. */
 function classesOfRows({ outputs }: Net, count: number, known: number): number | undefined {
   const [only] = outputs
@@ -66,6 +69,12 @@ function pair({ outputs }: Net, fits: (one: Shape, other: Shape) => boolean): [S
 
 const one = (number: number | undefined, wanted: number): number | undefined => (number === wanted ? number : undefined)
 
+/** Three heads a grid are enough to know it by, when the network decodes them. */
+function classesOfYolox(net: Net): number | undefined {
+  const count = classesOfMaps(net, three, [4, 1])
+  return net.decoded && net.outputs.length === 9 ? count : one(count, 80)
+}
+
 /** The first that fits is it. Where the number of classes alone decides between two, it is the one that has COCO's. */
 const forms: readonly Form[] = [
   {
@@ -76,7 +85,17 @@ const forms: readonly Form[] = [
   {
     name: 'SSD, boxes decoded',
     kind: 'ssd',
-    classes: (net) => positive((pair(net, (boxes, scores) => boxes[2] === 4 && scores[2]! > 1)?.[1][2] ?? 0) - 1),
+    // Without an exponential they are offsets still, to priors that the file does not tell.
+    classes: (net) =>
+      net.behind.has('Exp')
+        ? positive((pair(net, (boxes, scores) => boxes[2] === 4 && scores[2]! > 1)?.[1][2] ?? 0) - 1)
+        : undefined,
+  },
+  {
+    // Points lie in the middle of cells, as in NanoDet; NanoDet-Plus has LeakyRelu.
+    name: 'PP-PicoDet',
+    kind: 'nanodet',
+    classes: (net) => (net.layers.has('HardSwish') ? classesOfMaps(net, four, [32]) : undefined),
   },
   {
     name: 'NanoDet-Plus',
@@ -88,8 +107,23 @@ const forms: readonly Form[] = [
     kind: 'nanodet',
     classes: (net) => one(classesOfRows(net, boxes(net, three), 32), 80) ?? one(classesOfMaps(net, three, [32]), 80),
   },
-  { name: 'YOLOX', kind: 'yolox', padValue: 114, classes: (net) => one(classesOfMaps(net, three, [4, 1]), 80) },
+  { name: 'YOLOX', kind: 'yolox', padValue: 114, classes: (net) => classesOfYolox(net) },
   { name: 'YOLOv8 or 11', kind: 'yolov8', padValue: 114, classes: (net) => classesOfMaps(net, three, [64]) },
+  // Resized without a border.
+  { name: 'PP-YOLOE', kind: 'yolov8', classes: (net) => classesOfMaps(net, three, [68]) },
+  {
+    name: 'YOLOv6',
+    kind: 'yolov8',
+    padValue: 114,
+    classes: (net) => (net.decoded?.kind === 'yolov5' ? classesOfMaps(net, three, [4]) : undefined),
+  },
+  {
+    name: 'YOLOX or v6, decoded',
+    kind: 'yolov5',
+    padValue: 114,
+    decoded: true,
+    classes: (net) => (inPixels(net) ? classesOfRows(net, boxes(net, three), 5) : undefined),
+  },
   { name: 'YOLOX', kind: 'yolox', padValue: 114, classes: (net) => classesOfRows(net, boxes(net, three), 5) },
   { name: 'FastestDet', kind: 'fastestdet', classes: (net) => one(classesOfMaps(net, [16], [1, 4]), 80) },
   {

@@ -12,6 +12,10 @@ export interface Net {
   readonly outputs: readonly (readonly number[])[]
   /** Types of its layers, of import's graph. */
   readonly layers: ReadonlySet<string>
+  /** Types of those behind the last ones with weights. */
+  readonly behind: ReadonlySet<string>
+  /** What the file's own outputs were, when these are the heads before them. */
+  readonly decoded?: Guess | undefined
 }
 
 export interface Guess {
@@ -123,7 +127,9 @@ function guessAnchors(net: Net): Guess | undefined {
   for (const family of families) {
     const known = Object.keys(family.anchors).map(Number)
     if (known.length !== strides.length || !strides.every((stride) => known.includes(stride))) continue
-    if (family.layer !== undefined && !net.layers.has(family.layer)) continue
+    // What decodes as YOLOv5 and v7 do is one of them, whatever its activations.
+    if (net.decoded?.kind === 'yolov5' && family.kind !== 'yolov5') continue
+    if (family.layer !== undefined && !net.decoded && !net.layers.has(family.layer)) continue
     const anchors = strides.map((stride) => family.anchors[stride]!)
     const counts = new Set(heads.map(({ channels }, index) => channels / (anchors[index]!.length / 2) - fields))
     const [classes] = counts

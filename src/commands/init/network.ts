@@ -1,7 +1,9 @@
 /** What an ONNX file says of itself, as far as quant.yaml needs it. */
 import { QuantError } from '../../errors.js'
-import { importOnnx } from '../../ir/onnx/import.js'
-import { inspectOnnx, parseOnnx } from '../../ir/onnx/read.js'
+import { inputsOf } from '../../ir/graph.js'
+import { typesBehindHeads } from '../../ir/heads.js'
+import { headsOf, importOnnx } from '../../ir/onnx/import.js'
+import { inspectOnnx } from '../../ir/onnx/read.js'
 import { type Guess, guessNetwork } from './guess.js'
 
 export interface Network {
@@ -24,31 +26,36 @@ export interface Network {
 export function lookAtNetwork(bytes: Uint8Array, file: string): Network {
   const summary = inspectOnnx(bytes, file)
   const inputs = summary.inputs.map(({ name, shape }) => ({ name, ...filledIn(shape) }))
+  const sizes = Object.fromEntries(inputs.map(({ name, shape }) => [name, shape]))
   const own = attempt(summary.outputs)
   if (own.guess && !own.guess.decoded)
     return { inputs, outputs: own.outputs, cut: false, guess: own.guess, trouble: undefined }
-  const heads = lastConvolutions(bytes, file)
-  const before = heads.some((name) => !summary.outputs.includes(name)) ? attempt(heads) : undefined
-  if (before?.guess) return { inputs, outputs: before.outputs, cut: true, guess: before.guess, trouble: undefined }
+  const heads = headsOf(bytes, { file, name: 'network', inputs: sizes })
+  const before = heads.length > 0 ? attempt(heads, own.guess) : undefined
+  if (before?.guess && before.guess.kind !== 'classifier')
+    return { inputs, outputs: before.outputs, cut: true, guess: before.guess, trouble: undefined }
   return { inputs, outputs: own.outputs, cut: false, guess: own.guess, trouble: own.trouble }
 
-  function attempt(outputs: readonly string[]): Pick<Network, 'outputs' | 'guess' | 'trouble'> {
+  /** @param decoded what its own outputs say, when these are cut off */
+  function attempt(outputs: readonly string[], decoded?: Guess): Pick<Network, 'outputs' | 'guess' | 'trouble'> {
     try {
       const graph = importOnnx(bytes, {
         file,
         name: 'network',
-        inputs: Object.fromEntries(inputs.map(({ name, shape }) => [name, shape])),
+        inputs: sizes,
         outputs,
       })
       const shapes = new Map(graph.nodes.map(({ name, shape }) => [name, shape]))
       const found = outputs.map((name, index) => ({ name, shape: shapes.get(graph.outputs[index] ?? '') }))
-      const [input] = inputs
+      const [input, ...others] = inputsOf(graph)
       const guess =
-        inputs.length === 1 && input && found.every(({ shape }) => shape !== undefined)
+        input && others.length === 0 && found.every(({ shape }) => shape !== undefined)
           ? guessNetwork({
               input: input.shape,
               outputs: found.map(({ shape }) => shape!),
               layers: new Set(graph.nodes.map(({ op }) => op.type)),
+              behind: typesBehindHeads(graph),
+              decoded,
             })
           : undefined
       return { outputs: found, guess, trouble: undefined }
@@ -61,8 +68,10 @@ export function lookAtNetwork(bytes: Uint8Array, file: string): Network {
 
 /** One picture at a time, in colour; a side that may be anything becomes as long as most detectors of today are trained with. */
 function filledIn(shape: readonly (number | undefined)[] | undefined): { shape: number[]; filled: string[] } {
-  const usual = [1, 3, 640, 640]
-  const words = ['batch', 'channels', 'height', 'width']
+  // TensorFlow's networks have channels last.
+  const last = shape?.length === 4 && shape[3] === 3 && shape[1] !== 3
+  const usual = last ? [1, 640, 640, 3] : [1, 3, 640, 640]
+  const words = last ? ['batch', 'height', 'width', 'channels'] : ['batch', 'channels', 'height', 'width']
   const given = shape ?? usual.map(() => undefined)
   return {
     shape: given.map((size, axis) => size ?? (given.length === 4 ? usual[axis]! : 1)),
@@ -70,20 +79,4 @@ function filledIn(shape: readonly (number | undefined)[] | undefined): { shape: 
       size === undefined ? [given.length === 4 ? words[axis]! : `dimension ${axis}`] : [],
     ),
   }
-}
-
-/** Outputs of the convolutions behind which there is no other, in the file's order: where raw heads end. */
-function lastConvolutions(bytes: Uint8Array, file: string): string[] {
-  const nodes = parseOnnx(bytes, file).graph!.node
-  /** Tensors from which a convolution is reached. */
-  const leading = new Set<string>()
-  const found: string[] = []
-  // ONNX files are in topological order, so backwards all readers of a tensor come before its maker.
-  for (const { opType, input, output } of nodes.toReversed()) {
-    const convolution = opType === 'Conv'
-    const leads = output.some((name) => leading.has(name))
-    if (convolution && !leads) found.push(output[0]!)
-    if (convolution || leads) for (const name of input) leading.add(name)
-  }
-  return found.reverse()
 }
