@@ -25,7 +25,7 @@ export function importStage(recipe: Recipe): Stage {
         pad_type: config.preprocess.padType,
       },
     },
-    identity: 'import 2',
+    identity: 'import 3',
     files: source.kind === 'file' ? [model] : [],
     needs: source.kind === 'file' ? [] : [model],
     outputs: [artifacts.imported.mlir, artifacts.imported.weights],

@@ -10,7 +10,7 @@ import { QuantError } from '../../src/errors.js'
 import type { Tensor } from '../../src/ir/graph.js'
 import { headsOf } from '../../src/ir/onnx/import.js'
 import { decodedWarning } from '../../src/stages/decoded.js'
-import { imported, opTypes } from '../import/helper.js'
+import { edited, imported, opTypes } from '../import/helper.js'
 import { networks, side, spec } from '../models/networks.js'
 import { centerNet } from '../models/others.js'
 import { ppyoloe } from '../models/paddle.js'
@@ -39,9 +39,9 @@ function expectSameBoxes(got: readonly Box[], want: readonly Box[]): void {
   }
 }
 
-for (const [name, { make, float = [], whole, heads }] of Object.entries(networks))
+for (const [name, { make, float = [], whole, heads, again = false }] of Object.entries(networks))
   describe(name, () => {
-    it('goes from the file to the chip', async () => {
+    it.skipIf(again)('goes from the file to the chip', async () => {
       const run = await followed(make(laden).bytes)
       expect(run.error).toBeLessThan(2e-6)
       expect(run.floatOps).toEqual(float)
@@ -76,6 +76,20 @@ for (const [name, { make, float = [], whole, heads }] of Object.entries(networks
 /** The list behind `model.outputs:` in a hint, the last one there. */
 const advised = (text: string | undefined): string[] =>
   /model\.outputs: \[([^\]]*)\]/.exec((text ?? '').split('or before the decoding').at(-1)!)![1]!.split(', ')
+
+it('a picture of any size: ranges and meshes of anchors are computed at import', () => {
+  const { make } = networks.YOLOv8!
+  const open = edited(make(laden).bytes, ({ graph }) => {
+    const { value } = graph!.input[0]!.type!
+    if (value.case !== 'tensorType') throw new Error('no tensor')
+    const names = ['batch', undefined, 'height', 'width']
+    for (const [axis, name] of names.entries())
+      if (name) value.value.shape!.dim[axis]!.value = { case: 'dimParam', value: name }
+  })
+  expect(() => imported(open)).toThrow('its size is not fixed')
+  const graph = imported(open, { inputs: { images: [1, 3, side, side] } })
+  expect(graph).toEqual(imported(make(laden).bytes))
+})
 
 describe('advice where to cut is good', () => {
   const refused: readonly (readonly [string, Uint8Array, RegExp])[] = [

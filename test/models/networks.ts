@@ -18,6 +18,8 @@ type Settings = Pick<DetectorSpec, 'kind'> & Partial<DetectorSpec>
 
 export interface Network {
   readonly make: (style: Style) => { readonly bytes: Uint8Array; readonly heads?: readonly string[] }
+  /** All of it is in another network, too: it is not compiled once more. */
+  readonly again?: true
   /** Operators that stay float in 8 bit. */
   readonly float?: readonly string[]
   /** How its own outputs are read, where there is a way. */
@@ -54,6 +56,7 @@ export const networks: Readonly<Record<string, Network>> = {
     heads: { kind: 'yolov5', anchors },
   },
   'YOLOv5 4, Focus': {
+    again: true,
     make: (style) => yolov5(4, n, side, style),
     whole: { kind: 'yolov5' },
     heads: { kind: 'yolov5', anchors },
@@ -64,6 +67,7 @@ export const networks: Readonly<Record<string, Network>> = {
     heads: { kind: 'yolov5', anchors },
   },
   'YOLOv5 6, raw heads': {
+    again: true,
     make: (style) => yolov5(6, n, side, style, false),
     whole: { kind: 'yolov5', anchors },
   },
@@ -78,6 +82,7 @@ export const networks: Readonly<Record<string, Network>> = {
     heads: { kind: 'yolov7', anchors },
   },
   'YOLOX-nano': {
+    again: true,
     make: (style) => yolox(n, side, style, false),
     whole: { kind: 'yolox' },
     heads: { kind: 'yolox' },

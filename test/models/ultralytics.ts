@@ -138,17 +138,62 @@ function detect(
     return e.reshape(sum, [1, 4, count])
   })
   const [nearer, further] = e.chunk(distances, 2) as [string, string]
-  const grids = [8, 16, 32].map((stride) => ({ stride, n: side / stride }))
-  const cells = grids.flatMap(({ stride, n }) =>
-    Array.from({ length: n * n }, (_, i) => ({ stride, x: (i % n) + 0.5, y: Math.floor(i / n) + 0.5 })),
-  )
-  const centres = e.floats([...cells.map(({ x }) => x), ...cells.map(({ y }) => y)], [1, 2, count])
+  const { centres, strides } = e.style.computedShapes ? computedAnchors(e, levels) : knownAnchors(e, side, count)
   const low = e.sub(centres, nearer)
   const high = e.add(centres, further)
   const boxes = e.concat([e.div(e.add(low, high), e.scalar(2)), e.sub(high, low)])
-  const strides = e.floats(
-    cells.map(({ stride }) => stride),
-    [1, count],
-  )
   return e.concat([e.mul(boxes, strides), e.sigmoid(score)])
+}
+
+interface Anchors {
+  /** [1, 2, n] */
+  readonly centres: string
+  /** [1, n] */
+  readonly strides: string
+}
+
+function knownAnchors(e: Exporter, side: number, count: number): Anchors {
+  const cells = [8, 16, 32].flatMap((stride) => {
+    const n = side / stride
+    return Array.from({ length: n * n }, (_, i) => ({ stride, x: (i % n) + 0.5, y: Math.floor(i / n) + 0.5 }))
+  })
+  return {
+    centres: e.floats([...cells.map(({ x }) => x), ...cells.map(({ y }) => y)], [1, 2, count]),
+    strides: e.floats(
+      cells.map(({ stride }) => stride),
+      [1, count],
+    ),
+  }
+}
+
+/** `make_anchors` of a network whose picture may have any size: ranges and meshes of what Shape says. */
+function computedAnchors(e: Exporter, levels: readonly string[]): Anchors {
+  const parts = levels.map((level, i) => {
+    const [, , h, w] = e.shapeOf(level) as [number, number, number, number]
+    const length = (axis: number): string =>
+      e.op('Gather', [e.op('Shape', [level], {}, [4]), e.ints([axis], [])], { axis: 0 }, [])
+    const middles = (axis: number, n: number): string => {
+      const range = e.op('Range', [e.ints([0], []), length(axis), e.ints([1], [])], {}, [n])
+      return e.add(e.op('Cast', [range], { to: 1 }), e.scalar(0.5))
+    }
+    const mesh = e.op('Concat', [e.sizeAlong(level, 2), e.sizeAlong(level, 3)], { axis: 0 }, [2])
+    const rows = e.op('Expand', [e.unsqueeze(middles(2, h), [1]), mesh], {}, [h, w])
+    const columns = e.op('Expand', [e.unsqueeze(middles(3, w), [0]), mesh], {}, [h, w])
+    const both = e.op('Concat', [e.unsqueeze(columns, [2]), e.unsqueeze(rows, [2])], { axis: -1 }, [h, w, 2])
+    const area = e.unsqueeze(e.op('Mul', [length(2), length(3)], {}, []), [0])
+    const full = e.op('Concat', [area, e.ints([1])], { axis: 0 }, [2])
+    return {
+      points: e.op('Reshape', [both, e.ints([-1, 2])], {}, [h * w, 2]),
+      strides: e.op('Expand', [e.scalar(8 * 2 ** i), full], {}, [h * w, 1]),
+    }
+  })
+  const joined = (what: 'points' | 'strides'): string =>
+    e.transpose(
+      e.concat(
+        parts.map((part) => part[what]),
+        0,
+      ),
+      [1, 0],
+    )
+  return { centres: e.unsqueeze(joined('points'), [0]), strides: joined('strides') }
 }

@@ -20,7 +20,7 @@ export function starter(path: string, network: Network, pictures: Pictures | und
 model:
   name: ${nameOf(path)}
   path: ${quoted(path)}
-  inputs: # NCHW${open.length > 0 ? `; the file leaves open and this fills in: ${comment(open.join('; '))}` : ''}
+  inputs: # ${inputs.some(({ shape }) => shape[3] === 3 && shape[1] !== 3) ? 'NHWC, as in the file; pictures are turned for it' : 'NCHW'}${open.length > 0 ? `; the file leaves open and this fills in: ${comment(open.join('; '))}` : ''}
 ${inputs.map(({ name, shape }) => `    ${quoted(name)}: [${shape.join(', ')}]`).join('\n')}
   outputs: # ${cut ? 'the raw heads; the file goes on and decodes them, which the chip need not do' : 'where the network ends: the raw heads, before decoding and NMS'}
 ${outputs.map(({ name, shape }) => `    - ${quoted(name)}${shape ? ` # ${shape.join(' x ')}` : ''}`).join('\n')}
