@@ -62,6 +62,10 @@ export const detectorKinds = {
   },
   blazeface: { reads: 'regressors [1, 896, 16] and logits [1, 896, 1]', settings: {} },
   fastestdet: { reads: 'one grid: objectness, box, classes', settings: { class_scores: 'may' } },
+  'yolo-fastestv2': {
+    reads: 'per grid a box and an objectness for each anchor, and classes for all of them',
+    settings: { anchors: 'must', class_scores: 'may', strides: 'may' },
+  },
 } as const satisfies Record<string, DetectorKind>
 
 export type Kind = keyof typeof detectorKinds

@@ -14,7 +14,7 @@ const Detector = section(
     anchors: Type.Optional(
       Type.Array(Type.Array(Type.Number({ exclusiveMinimum: 0 }), { minItems: 2 }), {
         minItems: 1,
-        description: `Width, height, width, height ... in pixels of the input (for yolov2 too: cells times stride): for each output, in the order of \`model.outputs\`; for ssd the priors of each grid, the finest first. Of ${kindsWith('anchors').join(', ')}. Vendor: fixed in the detect_* programs.`,
+        description: `Width, height, width, height ... in pixels of the input (for yolov2 too: cells times stride): for each output, in the order of \`model.outputs\`; for ssd the priors of each grid, for yolo-fastestv2 its anchors, the finest first. Of ${kindsWith('anchors').join(', ')}. Vendor: fixed in the detect_* programs.`,
         examples: [
           [
             [81, 82, 135, 169, 344, 319],
@@ -50,7 +50,7 @@ const Detector = section(
     class_scores: Type.Optional(
       oneOf(['sigmoid', 'softmax', 'none'], {
         description:
-          'How scores are read: none, when they are 0 to 1 already. Default: softmax for yolov2 and the heads of ssd; none where the network gives a row per box, and for the single output of fastestdet; else sigmoid. Vendor: fixed in the detect_* programs.',
+          'How scores are read: none, when they are 0 to 1 already. Default: softmax for yolov2 and the heads of ssd; none where the network gives a row per box, and for maps of fastestdet and yolo-fastestv2 that hold all parts; else sigmoid. Vendor: fixed in the detect_* programs.',
       }),
     ),
     score: Type.Optional(

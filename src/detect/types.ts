@@ -15,9 +15,10 @@ export interface DetectorSpec {
     | 'ssd'
     | 'blazeface'
     | 'fastestdet'
+    | 'yolo-fastestv2'
   /**
    * Width, height, width, height, ... in pixels of the network's input: per output, in the order of the outputs (YOLO), or per grid,
-   * the finest first (SSD). None where boxes are decoded already, or for kinds without anchors.
+   * the finest first (SSD, Yolo-FastestV2). None where boxes are decoded already, or for kinds without anchors.
    */
   readonly anchors?: readonly (readonly number[])[]
   /** In the order of the class scores. */

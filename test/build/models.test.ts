@@ -136,6 +136,7 @@ test.each(Object.entries(networks).filter(([, { heads }]) => heads))(
   'quant init knows %s',
   (name, { make, heads, whole }) => {
     const { guess, outputs, cut } = lookAtNetwork(make(laden).bytes, 'm.onnx')
+    if (name === 'Yolo-FastestV2') return expect(cut).toBe(false)
     const kind = name.startsWith('YOLOv7') ? 'yolov5' : cut ? heads!.kind : whole!.kind
     expect(`${guess?.kind} ${guess?.classes}`).toBe(name === 'FastestDet' ? 'undefined undefined' : `${kind} 3`)
     if (cut) expect(outputs.map((output) => output.name).toSorted()).toEqual(make(laden).heads!.toSorted())

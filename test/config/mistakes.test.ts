@@ -368,7 +368,7 @@ describe('settings that contradict each other', () => {
     'quant.yaml:13:29: `verify.detector.anchors` has no meaning for yolov8',
     '  13 |   detector: { kind: yolov8, anchors: [[1, 2], [3, 4]], classes: coco }',
     '     |                             ~~~~~~~',
-    '  remove it; it belongs to yolov2, yolov3, yolov4, yolov5, yolov7, ssd',
+    '  remove it; it belongs to yolov2, yolov3, yolov4, yolov5, yolov7, ssd, yolo-fastestv2',
   ])
   mistake('no anchors for a kind that needs them', ', anchors: [[1, 2], [3, 4]]', '', [
     'quant.yaml:13:3: `verify.detector.anchors` is missing',

@@ -103,7 +103,12 @@ export const networks: Readonly<Record<string, Network>> = {
     whole: { kind: 'fastestdet' },
     heads: { kind: 'fastestdet' },
   },
-  'Yolo-FastestV2': { make: (style) => yoloFastestV2(n, side, style), float: ['Softmax'] },
+  'Yolo-FastestV2': {
+    make: (style) => yoloFastestV2(n, side, style),
+    float: ['Softmax'],
+    whole: { kind: 'yolo-fastestv2', anchors: anchors.slice(1) },
+    heads: { kind: 'yolo-fastestv2', anchors: anchors.slice(1) },
+  },
   'SSD-MobileNetV2, PyTorch': {
     make: (style) => ssdPytorch(n, side, style),
     float: ['Softmax'],

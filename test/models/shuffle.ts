@@ -106,14 +106,13 @@ export function yoloFastestV2(classes: number, side: number, style: Style) {
   const s5 = act(e.conv(l5, 24))
   const s4 = act(e.conv(e.concat([e.nearest(l5), l4]), 24))
   const tower = (y: string): string => e.conv(dw(e, act(e.conv(dw(e, y, 5), 24)), 5), 24)
+  const heads: string[] = []
   const rows = [s4, s5].map((level) => {
     const [cls, box] = [tower(level), tower(level)]
-    const parts = [
-      e.sigmoid(e.conv(box, 12)),
-      e.sigmoid(e.conv(box, 3)),
-      e.softmax(e.conv(cls, classes, 1, 1, { gain: 2 }), 1),
-    ]
+    const raw = [e.conv(box, 12), e.conv(box, 3), e.conv(cls, classes, 1, 1, { gain: 2 })] as const
+    heads.push(...raw)
+    const parts = [e.sigmoid(raw[0]), e.sigmoid(raw[1]), e.softmax(raw[2], 1)]
     return e.transpose(e.concat(parts), [0, 2, 3, 1])
   })
-  return { bytes: e.file({ '794': rows[0]!, '796': rows[1]! }) }
+  return { bytes: e.file({ '794': rows[0]!, '796': rows[1]! }), heads }
 }

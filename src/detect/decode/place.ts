@@ -31,14 +31,22 @@ export const darknetBox =
       anchorHeight * Math.exp(data[at + 3 * step]!),
     )
 
+/** YOLOv5's box from numbers that a sigmoid gave. */
+const ofShares =
+  (share: (raw: number) => number): PlaceBox =>
+  (data, at, step, { row, column, strideX, strideY, anchorWidth, anchorHeight }) =>
+    centred(
+      (column + 2 * share(data[at]!) - 0.5) * strideX,
+      (row + 2 * share(data[at + step]!) - 0.5) * strideY,
+      anchorWidth * (2 * share(data[at + 2 * step]!)) ** 2,
+      anchorHeight * (2 * share(data[at + 3 * step]!)) ** 2,
+    )
+
 /** YOLOv5 and v7: centre = cell + 2 * sigmoid - 0.5, size = anchor * (2 * sigmoid)^2 (Ultralytics, YOLOv5's Detect layer). */
-export const yolov5Box: PlaceBox = (data, at, step, { row, column, strideX, strideY, anchorWidth, anchorHeight }) =>
-  centred(
-    (column + 2 * sigmoid(data[at]!) - 0.5) * strideX,
-    (row + 2 * sigmoid(data[at + step]!) - 0.5) * strideY,
-    anchorWidth * (2 * sigmoid(data[at + 2 * step]!)) ** 2,
-    anchorHeight * (2 * sigmoid(data[at + 3 * step]!)) ** 2,
-  )
+export const yolov5Box: PlaceBox = ofShares(sigmoid)
+
+/** The same where the network ends in the sigmoids: Yolo-FastestV2 (its export; boxes as `handel_preds` makes them). */
+export const yolov5Share: PlaceBox = ofShares((share) => share)
 
 /** Centre from the cell's corner, size as a logarithm, both in strides (YOLOX, decode_outputs). */
 export const yoloxBox: PlaceBox = (data, at, step, { row, column, strideX, strideY }) =>

@@ -15,6 +15,7 @@ import {
   pixelBox,
   priorBox,
   yolov5Box,
+  yolov5Share,
   yoloxBox,
 } from './place.js'
 
@@ -43,7 +44,8 @@ export function decodesInside(
 
 /**
  * How scores are read unless `spec.classScores` says: sigmoid where outputs are heads of convolutions (softmax for SSD, YOLOv2), as they
- * are where the network goes on and gives a row per box; FastestDet as they are when all of a box stands in one output.
+ * are where the network goes on and gives a row per box; FastestDet and Yolo-FastestV2 as they are when all of a
+ * box stands in one output, else with a softmax over the classes.
  * @throws QuantError 'model' when outputs and settings do not fit each other
  */
 export function readings(outputs: readonly Tensor[], spec: DetectorSpec, inputShape: readonly number[]): Reading[] {
@@ -132,6 +134,32 @@ export function readings(outputs: readonly Tensor[], spec: DetectorSpec, inputSh
       return readGrids(outputs, { ...common, parts: [object, box, classes] }).map((grid) =>
         read(grid, fastestdetBox, grid.form === 'together' ? 'none' : 'softmax', { powers: [0.6, 0.4] }),
       )
+    case 'yolo-fastestv2': {
+      const boxes = (anchors[0]?.length ?? 0) / 2
+      const many: Part[] = [
+        { name: 'box', fields: 4 * boxes, because: 'a box for each of detector.anchors' },
+        { name: 'object', fields: boxes, because: 'objectness of each' },
+        classes,
+      ]
+      const grids = readGrids(outputs, { ...common, parts: many })
+      if (grids.length !== anchors.length || anchors.some((list) => list.length !== 2 * boxes))
+        throw new QuantError('model', `${grids.length} grids, but anchors for ${anchors.length}`, {
+          hint: 'detector.anchors has one list per grid, the finest first, all of the same length',
+        })
+      return grids.map((grid, i) => {
+        const { box: placed, object: sure } = grid
+        const own: Grid = {
+          ...grid,
+          anchors: boxes,
+          box: { ...placed, byAnchor: 4 * placed.byField, fields: 4 },
+          object: sure && { ...sure, byAnchor: sure.byField, fields: 1 },
+          // All boxes of a cell share its classes.
+          classes: { ...grid.classes, byAnchor: 0 },
+        }
+        const decoded = grid.form === 'together'
+        return read(own, decoded ? yolov5Share : yolov5Box, decoded ? 'none' : 'softmax', { anchors: anchors[i]! })
+      })
+    }
   }
 }
 
