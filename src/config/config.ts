@@ -88,6 +88,8 @@ export type Mix =
       readonly target: Target | undefined
       readonly pick: 'best' | { readonly layers: number } | Latency
       readonly order: 'best-first' | 'historical'
+      /** ranked: every layer on the first pictures only. */
+      readonly lossTable: 'ranked' | 'exhaustive'
     }
 
 type FloatMode = 'F32' | 'F16' | 'BF16'
@@ -234,7 +236,7 @@ export const variantsOf = (yaml: QuantYaml): Record<string, VariantYaml> =>
 function resolveMix(mix: NonNullable<VariantYaml['mix']>, detector: boolean): Mix {
   if (mix.table !== undefined) return { kind: 'table', table: mix.table }
   const [target] = Object.entries(mix.target ?? {})
-  const { mode = 'F32', max_latency, pick = 'best' } = mix
+  const { mode = 'F32', max_latency, pick = 'best', order = 'best-first' } = mix
   return {
     kind: 'search',
     modes: mode === 'auto' ? ['F16', 'BF16', 'F32'] : [mode],
@@ -246,7 +248,9 @@ function resolveMix(mix: NonNullable<VariantYaml['mix']>, detector: boolean): Mi
     maxLatency: max_latency === undefined ? undefined : latency(max_latency),
     target: target && { figure: target[0] as Target['figure'], value: number(target[1]) },
     pick: pick === 'best' ? pick : typeof pick === 'number' ? { layers: pick } : latency(pick),
-    order: mix.order ?? 'best-first',
+    order,
+    // That rule looks at the table and at nothing else.
+    lossTable: mix.loss_table ?? (order === 'historical' ? 'exhaustive' : 'ranked'),
   }
 }
 

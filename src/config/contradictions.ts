@@ -205,6 +205,12 @@ function* search(
         `\`${figure}\` cannot be found without \`verify.detector\` and \`verify.validation\``,
         'add them, or take `loss`, which needs no labels',
       )
+  if (order === 'historical' && mix.loss_table === 'ranked')
+    yield value(
+      [...path, 'loss_table'],
+      '`order: historical` needs `loss_table: exhaustive`',
+      'that rule chooses by the table alone; exhaustive is its default, so the line can go',
+    )
   if (order === 'historical')
     for (const setting of historicalIgnores)
       if (mix[setting] !== undefined && !(setting === 'mode' && mix.mode !== 'auto'))

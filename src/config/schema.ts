@@ -311,6 +311,12 @@ const Mix = section(
           'historical: the rule of the vendor tool before February 2023, which kept the layers that made the loss worst; for comparison with its results. Vendor: what run_qtable did.',
       }),
     ),
+    loss_table: Type.Optional(
+      oneOf(['ranked', 'exhaustive'], {
+        description:
+          'On how many pictures the table of losses measures every layer. ranked: on the first 2, as the search does to find what it measures on all; exhaustive: on all `input_num`, as the vendor. What is chosen is the same. Default: ranked, with `order: historical` exhaustive. Vendor: run_qtable is always exhaustive.',
+      }),
+    ),
     table: Type.Optional(
       text({
         description:

@@ -7,7 +7,7 @@
  *   ###
  *
  * Its first line, "# genetated time: ...", is left out: the same search must give the same bytes and nobody reads it; `note` takes
- * its place.
+ * its place: `ranked: the first 2 of 10 pictures` where the table is of fewer pictures than the search.
  */
 import type { Precision } from '../quantize/qgraph.js'
 import { parseRepr, repr } from './repr.js'
@@ -42,7 +42,7 @@ export function readHeader(text: string): Partial<SearchHeader> {
   const chip = find(/^# chip: (\S+)/m)
   const mode = find(/^# chip: \S+ +mix_mode: (\S+)/m)
   const mixMode = PRECISIONS.find((precision) => precision === mode)
-  const note = find(/^# (gene[rt]ated time: .*?)\s*$/m)
+  const note = find(/^# ((?:gene[rt]ated time|ranked): .*?)\s*$/m)
   return {
     ...(samples !== undefined && { samples: Number(samples) }),
     ...(int8Loss !== undefined && { int8Loss }),

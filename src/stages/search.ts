@@ -8,7 +8,7 @@ import { type Choice, choiceKey, complete, type FloatMode, int8Only } from '../s
 import { bestOf, paretoFront } from '../search/front.js'
 import type { SearchHeader } from '../search/header.js'
 import { historicalChoice } from '../search/historical.js'
-import { type LayerLoss, readLossTable, writeLossTable } from '../search/losstable.js'
+import { readLossTable, writeLossTable } from '../search/losstable.js'
 import { describeObjective, type Objective, weightsOf } from '../search/objective.js'
 import { cheapPrices } from '../search/price.js'
 import { writeQtable } from '../search/qtable.js'
@@ -29,7 +29,10 @@ const rankingPictures = 4
 /** So many are the best. */
 const ranked = 48
 
-/** One loss per candidate layer: NAME_full_loss_table.txt. Always SQNR, as the vendor's. */
+/**
+ * One loss per candidate layer: NAME_full_loss_table.txt. Always SQNR, as the vendor's. `ranked` measures what the search's own ranking
+ * needs, and no more; `exhaustive` every layer on all pictures.
+ */
 export function lossesStage(recipe: Recipe, variant: Variant, mix: Search): Stage {
   const files = recipe.artifacts.variant(variant)
   const at = `variants.${variant.name}.mix`
@@ -39,28 +42,38 @@ export function lossesStage(recipe: Recipe, variant: Variant, mix: Search): Stag
     variant: variant.name,
     params: {
       [`${at}.mode`]: mix.modes[0],
+      [`${at}.loss_table`]: mix.lossTable,
       ...(mix.order === 'historical' ? { [`${at}.order`]: mix.order } : {}),
       ...(mix.objective === 'detection' ? detectorParams(recipe) : {}),
     },
-    identity: `losses 1, ${lossIdentity}`,
+    identity: `losses 2, ${lossIdentity}`,
     ...readsOf(recipe, mix),
     outputs: [files.lossTable],
     async run(context) {
       const graph = await recipe.pool.run('readLayers', { graph: graphFiles(recipe, context) })
       const candidates = candidateLayers(graph)
-      const { losses, reused } = await measure(recipe, context, mix, plainSqnr(graph), [
-        int8Only,
-        ...candidates.map((layer) => new Map([[layer, mix.modes[0]]])),
-      ])
+      const pictures = mix.lossTable === 'ranked' ? firstPictures : Infinity
+      const { losses, reused } = await measure(
+        recipe,
+        context,
+        mix,
+        plainSqnr(graph),
+        [int8Only, ...candidates.map((layer) => new Map([[layer, mix.modes[0]]]))],
+        pictures,
+      )
       const [int8, ...single] = losses as [Measured, ...Measured[]]
+      const header = headerOf(recipe, mix, int8.sqnr)
+      const few = pictures < header.samples
       const table = writeLossTable(
-        headerOf(recipe, mix, int8.sqnr),
+        few
+          ? { ...header, samples: pictures, note: `ranked: the first ${pictures} of ${header.samples} pictures` }
+          : header,
         candidates.map((layer, index) => ({ layer, loss: single[index]!.sqnr })),
         mix.order,
       )
       disk.writeAtomic(context.target(files.lossTable), table)
       return {
-        note: `all INT8 ${(-int8.sqnr).toFixed(2)} dB, ${candidates.length} layers${reused > 0 ? ` (${reused} runs known)` : ''}`,
+        note: `all INT8 ${(-int8.sqnr).toFixed(2)} dB, ${candidates.length} layers${few ? ` on ${pictures} of ${header.samples} pictures` : ''}${reused > 0 ? ` (${reused} runs known)` : ''}`,
       }
     },
   }
@@ -84,20 +97,19 @@ export function selectStage(recipe: Recipe, variant: Variant, mix: Search): Stag
       ...(mix.objective === 'detection' ? detectorParams(recipe) : {}),
       ...target.params,
     },
-    identity: `select 3, ${lossIdentity}, ${compileIdentity}`,
+    identity: `select 4, ${lossIdentity}, ${compileIdentity}`,
     files: [...new Set([...reads.files, ...target.files])],
     needs: [...reads.needs, files.lossTable],
     outputs: [files.qtable, files.selection],
     memo: 'losses',
     async run(context) {
       const graph = await recipe.pool.run('readLayers', { graph: graphFiles(recipe, context) })
-      const { losses } = readLossTable(disk.readText(context.path(files.lossTable)), files.lossTable)
       const found = await (mix.order === 'historical' ? historical : searched)({
         recipe,
         context,
         mix,
         graph,
-        losses,
+        lossTable: files.lossTable,
         prices: pricing(recipe, context, variant),
         objective: objectiveOf(graph, mix),
       })
@@ -124,7 +136,8 @@ interface Task {
   readonly context: StageContext
   readonly mix: Search
   readonly graph: Graph
-  readonly losses: readonly LayerLoss[]
+  /** What a search tries does not depend on it, but its pieces are ready when it is there. */
+  readonly lossTable: string
   readonly prices: Pricing
   readonly objective: Objective
 }
@@ -141,11 +154,11 @@ interface Found {
   readonly tried: Selection['tried']
 }
 
-async function searched({ recipe, context, mix, graph, losses, prices, objective }: Task): Promise<Found> {
+async function searched({ recipe, context, mix, graph, prices, objective }: Task): Promise<Found> {
   const [mode] = mix.modes
   const alike = (layers: readonly string[]): Choice => new Map(layers.map((layer) => [layer, mode]))
   const tried = [
-    ...losses.map(({ layer }) => [layer]),
+    ...candidateLayers(graph).map((layer) => [layer]),
     ...[...runs(graph), ...stretches(graph)].map((layers) => withMoves(graph, layers)),
   ].filter(({ length }) => length <= mix.maxFloatLayers)
   const measured = async (choices: readonly Choice[], most?: number): Promise<Measured[]> =>
@@ -231,7 +244,8 @@ async function gainsOf(
 }
 
 /** Nothing is tried: the rule looks at the table alone. What it chose is measured and priced all the same. */
-async function historical({ recipe, context, mix, losses, prices, objective }: Task): Promise<Found> {
+async function historical({ recipe, context, mix, lossTable, prices, objective }: Task): Promise<Found> {
+  const { losses } = readLossTable(disk.readText(context.path(lossTable)), lossTable)
   const { losses: before } = await measure(recipe, context, mix, objective, [int8Only])
   const choice: Choice = new Map(historicalChoice(losses, before[0]!.sqnr).map((layer) => [layer, mix.modes[0]]))
   const { losses: after } = await measure(recipe, context, mix, objective, [choice])

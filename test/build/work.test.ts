@@ -116,6 +116,47 @@ test('back to the first settings: restored, not run', async () => {
   expect(p.ran()).toEqual([])
 })
 
+test('a table of losses on all pictures measures what the first pictures lack, and chooses the same', async () => {
+  const mix = { input_num: 4, min_improvement: 0.0001 }
+  const asked = (settings: object) => ({ ...tinyYaml, variants: { mix: { quantize: 'INT8', mix: settings } } })
+  const q = await buildRig({}, asked(mix))
+  await q.build(['select:mix'])
+  const ranked = { table: q.read('build/tiny_full_loss_table.txt'), selection: q.read('build/tiny_selection.json') }
+  // All INT8 and five layers, on two of the four pictures.
+  expect(q.pieces('losses:mix')).toEqual([12, 12])
+  expect(ranked.table.split('\n').slice(0, 2)).toEqual(['# ranked: the first 2 of 4 pictures', '# sample number: 2'])
+  // The search began with those.
+  const progress = q.events.flatMap((event) =>
+    event.type === 'progress' && event.stage === 'select:mix' && event.unit === 'runs' ? [event.reused] : [],
+  )
+  expect(progress[0]).toBe(12)
+
+  q.ran()
+  q.yaml = asked({ ...mix, loss_table: 'exhaustive' })
+  await q.build(['select:mix'])
+  expect(q.ran()).toContain('losses:mix')
+  expect(
+    q.events.find((event) => event.type === 'started' && 'stage' in event && event.because[0]?.why === 'param-changed'),
+  ).toMatchObject({
+    stage: 'losses:mix',
+    because: [{ why: 'param-changed', at: 'variants.mix.mix.loss_table', was: 'ranked', now: 'exhaustive' }],
+  })
+  const [worked, all] = q.pieces('losses:mix')
+  expect(all).toBe(24)
+  expect(worked).toBeLessThanOrEqual(12)
+  const table = q.read('build/tiny_full_loss_table.txt')
+  expect(table.split('\n')[0]).toBe('# sample number: 4')
+  expect(table).not.toBe(ranked.table)
+  expect(q.read('build/tiny_selection.json')).toBe(ranked.selection)
+
+  // The other way round, from nothing: the same selection again.
+  const r = await buildRig({}, asked({ ...mix, loss_table: 'exhaustive' }))
+  await r.build(['select:mix'])
+  expect(r.pieces('losses:mix')).toEqual([24, 24])
+  expect(r.read('build/tiny_full_loss_table.txt')).toBe(table)
+  expect(r.read('build/tiny_selection.json')).toBe(ranked.selection)
+})
+
 test('two projects with the same inputs give the same bytes', async () => {
   const q = await buildRig()
   await q.build()

@@ -22,6 +22,7 @@ const search = {
   target: undefined,
   pick: 'best',
   order: 'best-first',
+  lossTable: 'ranked',
 } as const
 
 test('the published schema is what its source says', () => {

@@ -589,6 +589,8 @@ describe('a search for mixed precision', () => {
     expect(said('mode: auto, max_latency: 1.3x, pick: 80us, target: { loss: 0.05 }')).toBe('no complaints')
     expect(said('objective: cosine, weights: { a: 2 }, pick: 3, max_latency: 0.08 ms')).toBe('no complaints')
     expect(said('order: historical, mode: F16')).toBe('no complaints')
+    expect(said('order: historical, loss_table: exhaustive')).toBe('no complaints')
+    expect(said('loss_table: ranked, mode: auto')).toBe('no complaints')
   })
   test.each([
     ['max_latency: fast', '`fast` cannot be `variants.mix.mix.max_latency`', 'a time such as 80us or 0.08ms, or 1.3x'],
@@ -600,6 +602,9 @@ describe('a search for mixed precision', () => {
     ['target: { map50_drop: 1% }', '`map50_drop` cannot be found without', 'take `loss`, which needs no labels'],
     ['order: historical, pick: 3', '`pick` has no effect with `order: historical`', 'no settings but `mode`'],
     ['order: historical, mode: auto', '`mode: auto` has no effect with `order: historical`', 'no settings but `mode`'],
+    ['order: historical, loss_table: ranked', '`order: historical` needs `loss_table: exhaustive`', 'the line can go'],
+    ['loss_table: full', '`full` is not a value of `variants.mix.mix.loss_table`', 'known: ranked, exhaustive'],
+    ['table: q, loss_table: ranked', '`loss_table` has no effect beside `mix.table`', 'remove one of the two'],
     ['table: q, objective: sqnr', '`objective` has no effect beside `mix.table`', 'remove one of the two'],
   ])('%s', (settings, message, hint) => {
     const text = said(settings)
