@@ -2,7 +2,7 @@
 import { QuantError } from '../errors.js'
 import type { Tensor } from '../ir/graph.js'
 import { DataType, onnxBuilder } from '../ir/onnx/builder.js'
-import { openSession } from '../runtime/session.js'
+import { openSession, type SessionOptions } from '../runtime/session.js'
 import { emitQuantized } from './emit.js'
 import type { QGraph, QNode } from './qgraph.js'
 import { isInt, zeroOf } from './rounding.js'
@@ -10,10 +10,11 @@ import { isInt, zeroOf } from './rounding.js'
 export interface QuantizedSession {
   /**
    * One run. Feeds are float32: network inputs as they are, nodes of `from` in stored values (whole numbers for 8 bit).
+   * @param into for some of the outputs buffers of their sizes, which are filled and returned; others are fresh
    * @returns node -> stored values, in the order of the outputs asked for
    * @throws QuantError 'runtime' for a feed that is missing or does not fit
    */
-  run(feeds: Readonly<Record<string, Tensor>>): Promise<Map<string, Tensor>>
+  run(feeds: Readonly<Record<string, Tensor>>, into?: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>>
   /** Frees the native memory. */
   release(): Promise<void>
 }
@@ -26,18 +27,19 @@ export interface QuantizedSession {
  */
 export async function openQuantized(
   graph: QGraph,
-  options: { outputs?: readonly string[]; from?: readonly string[] } = {},
+  options: { outputs?: readonly string[]; from?: readonly string[] } & SessionOptions = {},
 ): Promise<QuantizedSession> {
   const { model, inputs, outputs } = emitQuantized(graph, { ...options, integerMatMul: await exactMatMul() })
-  const session = await openSession(model, graph.name)
+  const session = await openSession(model, graph.name, options)
   return {
-    async run(feeds) {
+    async run(feeds, into) {
       const named = [...inputs].map(([name, input]) => {
         const feed = feeds[name]
         if (feed !== undefined) return [input, feed] as const
         throw new QuantError('runtime', `${graph.name} was run without a value for ${name}`, { hint: `feed ${name}` })
       })
-      const results = await session.run(Object.fromEntries(named))
+      const given = [...(into ?? [])].map(([name, buffer]) => [outputs.get(name)!, buffer] as const)
+      const results = await session.run(Object.fromEntries(named), into && Object.fromEntries(given))
       return new Map([...outputs].map(([name, output]) => [name, results.get(output)!]))
     },
     release: session.release,

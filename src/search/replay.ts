@@ -6,7 +6,7 @@
  * values between groups of the all-INT8 run are kept, and a variant starts from those. Whole numbers come out the same however a
  * network is cut. Floats do where neighbouring float layers are in one session, so groups that a float value joins become one.
  */
-import type { Tensor } from '../ir/graph.js'
+import { sizeOf, type Tensor } from '../ir/graph.js'
 import { storedRanges } from '../quantize/emit/range.js'
 import { openQuantized, type QuantizedSession } from '../quantize/execute.js'
 import type { QGraph, QNode } from '../quantize/qgraph.js'
@@ -21,7 +21,10 @@ export interface Replay {
   int8(feeds: Readonly<Record<string, Tensor>>): Promise<Int8Run>
   /** Bytes that an `Int8Run` takes. */
   readonly bytes: number
-  /** Outputs of a variant, lowered from the same graph and thresholds, in its order: bit for bit those of a whole run. */
+  /**
+   * Outputs of a variant, lowered from the same graph and thresholds, in its order: bit for bit those of a whole run. They hold until
+   * the next run, which writes into the same buffers; one run at a time.
+   */
   run(variant: QGraph, from: Int8Run): Promise<Tensor[]>
   release(): Promise<void>
 }
@@ -29,6 +32,7 @@ export interface Replay {
 interface Unit {
   readonly name: string
   readonly outputs: readonly string[]
+  readonly shapes: readonly (readonly number[])[]
   readonly from: readonly string[]
   /** Two units that say the same compute the same. */
   readonly signature: string
@@ -53,7 +57,7 @@ export function openReplay(int8: QGraph, kept: number): Replay {
 
   const sessionOf = (graph: QGraph, { signature, outputs, from }: Unit): Promise<QuantizedSession> => {
     const known = sessions.get(signature)
-    const session = known ?? openQuantized(graph, { outputs, from })
+    const session = known ?? openQuantized(graph, { outputs, from, givesBack: true })
     // The one that was used last stands last, and the first is closed.
     sessions.delete(signature)
     sessions.set(signature, session)
@@ -65,6 +69,30 @@ export function openReplay(int8: QGraph, kept: number): Replay {
     return session
   }
 
+  // Buffers by value, for all variants and pictures: new ones for every run, a few MB each, would be most of the garbage collector's work.
+  const results = new Map<string, Tensor>()
+  const starts = new Map<string, Tensor>()
+  let startsOf: Int8Run | undefined
+  const converted = new Set<string>()
+  const bufferIn = (buffers: Map<string, Tensor>, name: string, shape: readonly number[]): Tensor => {
+    const known = buffers.get(name)
+    if (known) return known
+    const made = { shape, data: new Float32Array(sizeOf(shape)) }
+    buffers.set(name, made)
+    return made
+  }
+  /** A kept value as float32; converted once for all variants that are run on the sample. */
+  const start = (from: Int8Run, name: string): Tensor => {
+    const { shape, data } = from.get(name)!
+    if (data instanceof Float32Array) return { shape, data }
+    if (startsOf !== from) converted.clear()
+    startsOf = from
+    const buffer = bufferIn(starts, name, shape)
+    if (!converted.has(name)) buffer.data.set(data)
+    converted.add(name)
+    return buffer
+  }
+
   const compute = async (
     graph: QGraph,
     units: readonly Unit[],
@@ -74,7 +102,8 @@ export function openReplay(int8: QGraph, kept: number): Replay {
     for (const unit of units) {
       const session = await sessionOf(graph, unit)
       const feeds = Object.fromEntries(unit.from.map((name) => [name, values.get(name) ?? before(name)]))
-      for (const [name, value] of await session.run(feeds)) values.set(name, value)
+      const into = new Map(unit.outputs.map((name, i) => [name, bufferIn(results, name, unit.shapes[i]!)]))
+      for (const [name, value] of await session.run(feeds, into)) values.set(name, value)
     }
     return values
   }
@@ -113,7 +142,7 @@ export function openReplay(int8: QGraph, kept: number): Replay {
       return new Map([...inputs, ...values].map(([name, value]) => [name, packed(byName.get(name)!, value)]))
     },
     async run(variant, from) {
-      const before = (name: string): Tensor => unpacked(from.get(name)!)
+      const before = (name: string): Tensor => start(from, name)
       const values = await compute(variant, planOf(variant), before)
       return variant.outputs.map((name) => values.get(name) ?? before(name))
     },
@@ -209,14 +238,15 @@ function unitsOf(
         const through = inline(reader) ? readers.get(reader.name)! : [reader]
         return through.some((end) => unitOf(end.name) !== unit && touched.has(unitOf(end.name)!))
       })
-    const outputs = nodes.filter(outside).map(({ name }) => name)
+    const ends = nodes.filter(outside)
+    const outputs = ends.map(({ name }) => name)
     const signature = JSON.stringify([
       nodes.map(({ name, type, inputs }) => [name, type.kind, ...inputs]),
       outputs,
       // How an 8-bit sum is kept exact depends on what the values can be.
       [...from].map((name) => [name, byName.get(name)!.type.kind, ranges.get(name) ?? null]),
     ])
-    return { name: unit, outputs, from: [...from], signature }
+    return { name: unit, outputs, shapes: ends.map(({ shape }) => shape), from: [...from], signature }
   })
 }
 
@@ -230,10 +260,8 @@ function readersOf(graph: QGraph): Map<string, QNode[]> {
 }
 
 function packed({ type }: QNode, { shape, data }: Tensor): { shape: readonly number[]; data: Stored } {
-  return { shape, data: type.kind === 'i8' ? Int8Array.from(data) : type.kind === 'u8' ? Uint8Array.from(data) : data }
+  return {
+    shape,
+    data: type.kind === 'i8' ? Int8Array.from(data) : type.kind === 'u8' ? Uint8Array.from(data) : data.slice(),
+  }
 }
-
-const unpacked = ({ shape, data }: { shape: readonly number[]; data: Stored }): Tensor => ({
-  shape,
-  data: data instanceof Float32Array ? data : new Float32Array(data),
-})
