@@ -2,10 +2,10 @@
  * The search of the example, killed at five random moments (all its processes at once): whether it ends with the bytes of one that was
  * left alone, and how much was done twice. `tsx bench/kill.ts [seed]` by hand.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { table } from '../src/show/table.js'
-import { type Attempt, buildUntil, fromSources } from '../test/build/killing.js'
+import { type Attempt, buildUntil, fromSources, keptPieces as kept } from '../test/build/killing.js'
 import { exampleProject } from './project.js'
 
 let state = Number(process.argv[2] ?? 1)
@@ -19,10 +19,6 @@ const contents = (folder: string): string =>
   ['full_loss_table.txt', 'qtable', 'selection.json']
     .map((name) => readFileSync(join(folder, 'build', `street_${name}`), 'utf8'))
     .join('\n')
-const kept = (folder: string): number =>
-  readdirSync(join(folder, '.quant/store/memo'), { recursive: true, withFileTypes: true }).filter((one) => one.isFile())
-    .length
-
 for (const { build } of [alone, killed]) build('calibrate')
 const before = kept(killed.folder)
 const whole = await buildUntil(alone.folder, fromSources, Infinity)

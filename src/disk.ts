@@ -202,14 +202,14 @@ export function touch(path: string, graceMs: number): void {
   }
 }
 
-/** Appends and syncs: after this returns the text survives a crash; killed before, a part of it may stand there. */
-export function append(path: string, text: string): void {
+/** Appends: after this returns the text survives a crash, unless `synced` is false; killed before, a part of it may stand there. */
+export function append(path: string, text: string, { synced = true } = {}): void {
   attempt(path, 'write', () => {
     mkdirSync(dirname(path), { recursive: true })
     const fd = openSync(path, 'a')
     try {
       appendFileSync(fd, text)
-      fsyncSync(fd)
+      if (synced) fsyncSync(fd)
     } finally {
       closeSync(fd)
     }

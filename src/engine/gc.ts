@@ -11,7 +11,7 @@
  */
 import * as disk from '../disk.js'
 import { hashFile } from './hash.js'
-import { readPiece, usedGraceMs } from './memo.js'
+import { isPiece, usedGraceMs } from './memo.js'
 import { openState } from './state.js'
 import { readAction, type StoredAction } from './store.js'
 
@@ -137,7 +137,7 @@ export async function collect(store: string, options: GcOptions): Promise<GcRepo
   each('memo', (path, at, name) => {
     const family = name.split('/')[0]!
     const ageMs = age(at)
-    if (options.verify && !readPiece(path) && disk.exists(path)) {
+    if (options.verify && !isPiece(path) && disk.exists(path)) {
       damaged++
       remove(path)
       return

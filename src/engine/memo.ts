@@ -3,10 +3,12 @@
  * interrupted stage, or one with ten more pictures, does only what is missing. Safe to use from several processes at once.
  *
  * One file per piece: 32 bytes SHA-256 of the content, then the content. A file that does not match is as good as absent. Its mtime
- * says when it was last used, to half an hour: by that `quant gc` finds what nobody needs any more.
+ * says when it was last used, to half an hour: by that `quant gc` finds what nobody needs any more. Pieces that are small and many share
+ * a file: `records.ts`.
  */
 import * as disk from '../disk.js'
 import { sha256 } from './hash.js'
+import { holdsRecords, openRecords, type Records } from './records.js'
 
 export interface Memo {
   /** Folder of the pieces: hand it to a worker, which opens the memo again. */
@@ -14,6 +16,8 @@ export interface Memo {
   has(key: string): boolean
   get(key: string): Uint8Array | undefined
   put(key: string, content: Uint8Array): void
+  /** Small pieces that share a file, by a key of all that they have in common; read anew at each call. */
+  records(key: string): Records
 }
 
 /** A use is noted when the last note is older: `quant gc` spares what is younger than an hour, so nothing that is just used goes. */
@@ -24,6 +28,7 @@ export const memoKey = (...parts: readonly (string | number)[]): string => sha25
 
 export function openMemo(folder: string): Memo {
   const pathOf = (key: string): string => `${folder}/${key.slice(0, 2)}/${key.slice(2)}`
+  const opened = new Map<string, Records>()
   return {
     folder,
     has(key) {
@@ -43,11 +48,24 @@ export function openMemo(folder: string): Memo {
       const file = Buffer.concat([Buffer.from(sha256(content), 'hex'), content])
       disk.writeAtomic(pathOf(key), file, { synced: false })
     },
+    records(key) {
+      const path = `${pathOf(key)}${recordsEnd}`
+      const records = opened.get(path) ?? openRecords(path, (used) => disk.touch(used, usedGraceMs))
+      opened.set(path, records)
+      records.refresh()
+      return records
+    },
   }
 }
 
+/** Whether a file of the memo has what its readers take. */
+export const isPiece = (path: string): boolean =>
+  path.endsWith(recordsEnd) ? holdsRecords(path) : readPiece(path) !== undefined
+
+const recordsEnd = '.records'
+
 /** undefined when it is damaged or absent. */
-export function readPiece(path: string): Uint8Array | undefined {
+function readPiece(path: string): Uint8Array | undefined {
   const file = disk.ifThere(path, () => disk.readBytes(path))
   if (!file) return undefined
   const content = file.subarray(32)

@@ -55,15 +55,20 @@ export const referenceOf = ({ data }: Tensor): Reference => ({
 export const outputLosses = (references: readonly Reference[], quantized: readonly Tensor[]): OutputLoss[] =>
   references.map(({ data, squares, power }, output) => {
     const other = quantized[output]!.data
-    const noise = new Float64Array(data.length)
-    let [dot, others] = [0, 0]
+    // In the order of `centredPower` over a - b, without an array of its own: a few MB a picture keep the garbage collector busy.
+    let dot = 0
+    let others = 0
+    let noise = 0
     for (let i = 0; i < data.length; i++) {
-      const [a, b] = [data[i]!, other[i]!]
-      noise[i] = a - b
+      const a = data[i]!
+      const b = other[i]!
+      noise += a - b
       dot += a * b
       others += b * b
     }
-    const noisePower = centredPower(noise)
+    const mean = noise / data.length
+    let noisePower = 0
+    for (let i = 0; i < data.length; i++) noisePower += (data[i]! - other[i]! - mean) ** 2
     const zeros = (squares === 0 ? 1 : 0) + (others === 0 ? 1 : 0)
     return {
       sqnr: noisePower === 0 ? Infinity : 10 * Math.log10(power / noisePower),
@@ -71,13 +76,37 @@ export const outputLosses = (references: readonly Reference[], quantized: readon
     }
   })
 
+/** dB. As good as equal: 1e-5 of the signal, far below what F16 can tell apart. */
+const perfect = 100
+
 /**
- * The loss of one picture; smaller is better. `sqnr` and `cosine`: mean over the outputs by their weights. Outputs without noise say
- * nothing of SQNR and do not count; an output that is not finite is the worst that can happen.
+ * The loss of one picture; smaller is better. `sqnr` and `cosine`: mean over the outputs by their weights. An output that is equal to the
+ * float one, as those of an ArgMax easily are, counts as one of 100 dB, and none counts more: the mean over pictures goes on telling how
+ * good the others are. Where the float output is constant and the other is not there is no signal, and 0 dB is as much as that says. An
+ * output that is not finite is the worst that can happen.
  */
 export function lossOf({ boxes, outputs }: Omit<SampleLoss, 'sqnr'>, { kind, weights }: Objective): number {
   if (kind === 'detection') return boxes!
-  const losses = outputs.map((output) => (kind === 'sqnr' ? -output.sqnr : Math.max(0, 1 - output.cosine)))
+  const losses = outputs.map(({ sqnr, cosine }) => {
+    if (kind === 'cosine') return Math.max(0, 1 - cosine)
+    return sqnr === -Infinity ? 0 : -Math.min(perfect, sqnr)
+  })
+  return weightedMean(losses, weights) ?? -perfect
+}
+
+/**
+ * The loss of one picture as the vendor has it, dB: `sqnrLoss`, from the SQNRs of the outputs. Outputs whose SQNR is infinite say nothing
+ * and do not count; -Infinity when there is no other.
+ * @param weights numbers of elements
+ */
+export const vendorLoss = (outputs: readonly OutputLoss[], weights: readonly number[]): number =>
+  weightedMean(
+    outputs.map(({ sqnr }) => -sqnr),
+    weights,
+  ) ?? -Infinity
+
+/** Over losses that are finite; undefined where none counts. Infinity where one is NaN. */
+function weightedMean(losses: readonly number[], weights: readonly number[]): number | undefined {
   if (losses.some((loss) => Number.isNaN(loss))) return Infinity
   let [sum, weight] = [0, 0]
   for (const [i, loss] of losses.entries()) {
@@ -85,7 +114,7 @@ export function lossOf({ boxes, outputs }: Omit<SampleLoss, 'sqnr'>, { kind, wei
     sum += loss * weights[i]!
     weight += weights[i]!
   }
-  return weight === 0 ? -Infinity : sum / weight
+  return weight === 0 ? undefined : sum / weight
 }
 
 /**

@@ -4,11 +4,12 @@ import type { Mix, Variant } from '../config/config.js'
 import * as disk from '../disk.js'
 import { memoKey } from '../engine/memo.js'
 import type { StageContext } from '../engine/stage.js'
+import { QuantError } from '../errors.js'
 import type { Precision } from '../quantize/qgraph.js'
 import { runtimeIdentity } from '../runtime/identity.js'
 import { type Choice, choiceKey, type FloatMode, int8Only } from '../search/choice.js'
 import { meanLoss } from '../search/loss.js'
-import { lossOf, type Objective } from '../search/objective.js'
+import { lossOf, type Objective, type SampleLoss } from '../search/objective.js'
 import type { Price } from '../search/price.js'
 import type { Measured } from '../search/select.js'
 import { calibrationPictures, graphFiles } from './calibrate.js'
@@ -36,7 +37,10 @@ export function searchPictures(recipe: Recipe, mix: Search): string[] {
 const searchDetector = (recipe: Recipe, mix: Search) =>
   mix.objective === 'detection' ? detectorSpec(recipe) : undefined
 
-/** Means over pictures for every choice, all pictures or the first few; pieces per (choice, picture) are kept. */
+/**
+ * Means over pictures for every choice, all pictures or the first few. Pieces per (choice, picture) are kept, those of one network in one
+ * file of records.
+ */
 export async function measure(
   recipe: Recipe,
   context: StageContext,
@@ -55,11 +59,13 @@ export async function measure(
     .map((picture) => ({ path: context.path(picture), digest: context.digest(picture) }))
   const pieces = choices.map((choice) => {
     const chosen = choiceKey(choice)
-    return files.map((file) => ({ choice, file, key: memoKey(base, chosen, file.digest) }))
+    return files.map((file) => ({ choice, file, key: memoKey(chosen, file.digest) }))
   })
-  const { reused } = await doMissing(context, {
+  const before = context.memo.records(base)
+  const { done, reused } = await doMissing(context, {
     pieces: pieces.flat(),
     unit: 'runs',
+    isKnown: ({ key }) => before.get(key) !== undefined,
     workers: recipe.pool.size,
     chunks: (missing) =>
       chunksOfChoices(missing, workersFor(disk.readText(graph.mlir), files.length, recipe.pool.size)),
@@ -71,14 +77,20 @@ export async function measure(
           table: context.path(table.name),
           thresholds,
           detector,
-          memo: context.memo.folder,
+          records: before.path,
           ...byPicture(chunk),
         },
         progress,
       ),
   })
+  const after = done > 0 ? context.memo.records(base) : before
+  const lossIn = ({ key }: Piece): SampleLoss => {
+    const piece = after.get(key)
+    if (piece) return decodeLoss(piece)
+    throw new QuantError('disk', `${after.path} lacks what was just written to it`, { hint: 'build again' })
+  }
   const losses = pieces.map((each): Measured => {
-    const values = each.map(({ key }) => decodeLoss(context.memo.get(key)!))
+    const values = each.map(lossIn)
     return {
       sqnr: meanLoss(values.map(({ sqnr }) => sqnr)),
       loss: meanLoss(values.map((value) => lossOf(value, objective))),

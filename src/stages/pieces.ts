@@ -10,6 +10,8 @@ export async function doMissing<T extends { readonly key: string }>(
     readonly pieces: readonly T[]
     readonly unit: string
     readonly workers: number
+    /** Where it is not the memo that knows it by its key. */
+    readonly isKnown?: (piece: T) => boolean
     /** How what is missing is cut; evenly without it. */
     readonly chunks?: (missing: readonly T[]) => readonly (readonly T[])[]
     /** Does a chunk in a worker, calling `progress` for each piece done. */
@@ -17,7 +19,8 @@ export async function doMissing<T extends { readonly key: string }>(
   },
 ): Promise<{ readonly done: number; readonly reused: number }> {
   const { pieces, unit, workers, work, chunks = (missing) => chunksOf(missing, workers) } = options
-  const missing = pieces.filter(({ key }) => !context.memo.has(key))
+  const { isKnown = ({ key }) => context.memo.has(key) } = options
+  const missing = pieces.filter((piece) => !isKnown(piece))
   const reused = pieces.length - missing.length
   let done = reused
   context.progress(done, pieces.length, unit, reused)

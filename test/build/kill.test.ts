@@ -1,24 +1,20 @@
 /** A search that is killed again and again ends with the same bytes, and does hardly anything twice. */
-import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs'
+import { cpSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { stringify } from 'yaml'
 import { temporaryFolder } from '../engine/rig.js'
-import { buildUntil, fromSources } from './killing.js'
+import { buildUntil, fromSources, keptPieces as kept } from './killing.js'
 import { buildRig, seeded, tinyYaml } from './rig.js'
 
 const outputs = ['tiny_full_loss_table.txt', 'tiny_qtable', 'tiny_selection.json']
 const contents = (root: string) => outputs.map((name) => readFileSync(join(root, 'build', name), 'utf8'))
 
-/** Pieces that are kept: losses, and prices of programs. */
-function kept(root: string): number {
-  const memo = join(root, '.quant/store/memo')
-  if (!existsSync(memo)) return 0
-  return readdirSync(memo, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).length
-}
-
 test('killed at random, it ends with the same bytes; all that was told is kept, and at most one piece per worker is begun twice', async () => {
-  const mix = { quantize: 'INT8', mix: { mode: 'F16', input_num: 3, min_improvement: 0.001, max_float_layers: 4 } }
+  const mix = {
+    quantize: 'INT8',
+    mix: { mode: 'F16', input_num: 3, loss_table: 'exhaustive', min_improvement: 0.001, max_float_layers: 4 },
+  }
   const p = await buildRig({}, { ...tinyYaml, variants: { mix } })
   expect((await p.build(['calibrate'])).failed).toEqual([])
   p.write('quant.yaml', stringify(p.yaml))

@@ -1,5 +1,7 @@
 /** Builds that are ended by SIGKILL, all their processes at once, in the middle of a search. For the test and for bench/kill.ts. */
 import { spawn } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Event } from '../../src/events.js'
@@ -10,6 +12,22 @@ export const fromSources = [
   import.meta.resolve('tsx'),
   fileURLToPath(new URL('../../src/cli.ts', import.meta.url)),
 ]
+
+/** Pieces that are kept: prices of programs, a file each, and losses, a line each. Whether they hold is for those to say who read them. */
+export function keptPieces(root: string): number {
+  const memo = join(root, '.quant/store/memo')
+  if (!existsSync(memo)) return 0
+  return readdirSync(memo, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .reduce((sum, path) => sum + (path.endsWith('.records') ? wholeLines(path) : 1), 0)
+}
+
+const wholeLines = (path: string): number =>
+  readFileSync(path, 'utf8')
+    .split('\n')
+    .slice(0, -1)
+    .filter((line) => line !== '').length
 
 export interface Attempt {
   /** It came to its end before it was to be killed. */

@@ -1,7 +1,7 @@
 /** What a search makes small, against the definitions written out. */
 import { describe, expect, it } from 'vitest'
 import { meanLoss, sqnr, sqnrLoss } from '../../src/search/loss.js'
-import { lossOf, outputLosses, referenceOf, weightsOf } from '../../src/search/objective.js'
+import { lossOf, outputLosses, referenceOf, vendorLoss, weightsOf } from '../../src/search/objective.js'
 
 const tensor = (...values: number[]) => ({ shape: [values.length], data: Float32Array.from(values) })
 const wave = (count: number, step: number) => Array.from({ length: count }, (_, i) => Math.sin(i * step) + 0.1)
@@ -14,8 +14,7 @@ describe('losses of outputs', () => {
   it('have the SQNR of the vendor, bit for bit', () => {
     expect(outputs.map((one) => one.sqnr)).toEqual(reference.map(({ data }, i) => sqnr(data, other[i]!.data)))
     const shapes = reference.map(({ shape }, i) => ({ name: `o${i}`, shape }))
-    const vendor = { kind: 'sqnr', weights: weightsOf(shapes, undefined) } as const
-    expect(lossOf({ boxes: undefined, outputs }, vendor)).toBe(sqnrLoss(reference, other))
+    expect(vendorLoss(outputs, weightsOf(shapes, undefined))).toBe(sqnrLoss(reference, other))
   })
 
   it('have the cosine of the angle between them', () => {
@@ -41,10 +40,25 @@ describe('the loss of a picture', () => {
     expect(lossOf({ boxes: undefined, outputs }, { kind: 'cosine', weights: [1, 1] })).toBeCloseTo(0.06, 12)
   })
 
-  it('leaves out what has no noise, and is the worst where something is not finite', () => {
-    const perfect = [{ sqnr: Infinity, cosine: 1 }, outputs[1]!]
-    expect(lossOf({ boxes: undefined, outputs: perfect }, { kind: 'sqnr', weights: [3, 1] })).toBe(-30)
-    expect(lossOf({ boxes: undefined, outputs: perfect.slice(0, 1) }, { kind: 'sqnr', weights: [1] })).toBe(-Infinity)
+  it('counts an output that is equal as 100 dB, so that the others still tell pictures apart; the vendor leaves it out', () => {
+    const equal = { sqnr: Infinity, cosine: 1 }
+    const sqnr = { kind: 'sqnr', weights: [1, 3] } as const
+    const loss = (...sqnrs: number[]) =>
+      lossOf({ boxes: undefined, outputs: sqnrs.map((one) => ({ sqnr: one, cosine: 1 })) }, sqnr)
+    expect(loss(Infinity, 20)).toBe(-40)
+    expect(loss(Infinity, Infinity)).toBe(-100)
+    // Better than it was, and no better than equal.
+    expect(loss(140, 20)).toBe(-40)
+    // A float output that is constant: no signal, so 0 dB, unless it is met exactly.
+    expect(loss(-Infinity, 20)).toBe(-15)
+    // One perfect picture among ten leaves a loss that a search can go on from.
+    const pictures = [loss(Infinity, Infinity), ...Array.from({ length: 9 }, () => loss(20, 20))]
+    expect(meanLoss(pictures)).toBe(-28)
+    expect(vendorLoss([equal, outputs[1]!], [1, 3])).toBe(-30)
+    expect(vendorLoss([equal], [1])).toBe(-Infinity)
+  })
+
+  it('is the worst where something is not finite', () => {
     const broken = [{ sqnr: Number.NaN, cosine: Number.NaN }, outputs[1]!]
     for (const kind of ['sqnr', 'cosine'] as const)
       expect(meanLoss([lossOf({ boxes: undefined, outputs: broken }, { kind, weights: [1, 1] }), -3])).toBe(Infinity)

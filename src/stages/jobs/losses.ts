@@ -1,12 +1,12 @@
 import { boxDistance, likeliestBoxes, strongBoxes } from '../../detect/distance.js'
 import type { Box, DetectorSpec } from '../../detect/types.js'
-import { openMemo } from '../../engine/memo.js'
+import { appendRecord } from '../../engine/records.js'
 import { emitOnnx } from '../../ir/emit.js'
 import { type Graph, sizeOf } from '../../ir/graph.js'
 import { lower } from '../../quantize/lower.js'
 import { openSession, type Session } from '../../runtime/session.js'
 import type { FloatMode } from '../../search/choice.js'
-import { lossOf, type Objective, outputLosses, type Reference, referenceOf, weightsOf } from '../../search/objective.js'
+import { outputLosses, type Reference, referenceOf, vendorLoss, weightsOf } from '../../search/objective.js'
 import { type Int8Run, openReplay, type Replay } from '../../search/replay.js'
 import { encodeLoss } from '../memo-pieces.js'
 import { loadThresholds } from './compile.js'
@@ -20,7 +20,7 @@ export async function readLayers(args: { graph: GraphFiles }): Promise<Graph> {
 /** A choice as it travels. */
 export type ChoiceList = readonly (readonly [layer: string, mode: FloatMode])[]
 
-/** Losses into the memo, for every choice that a picture lacks. */
+/** Losses into a file of records, for every choice that a picture lacks. */
 export async function measureLosses(
   args: {
     graph: GraphFiles
@@ -28,7 +28,7 @@ export async function measureLosses(
     /** Of the thresholds in the table. */
     thresholds: string
     detector: DetectorSpec | undefined
-    memo: string
+    records: string
     choices: readonly ChoiceList[]
     pictures: readonly { readonly file: SampleFile; readonly pieces: readonly { choice: number; key: string }[] }[]
   },
@@ -37,7 +37,6 @@ export async function measureLosses(
   const { detector } = args
   const graph = await loadGraph(args.graph)
   const inputShape = sampleInputs(graph)[0]!.shape
-  const memo = openMemo(args.memo)
   const network = await networkOf(graph, args)
   // Few choices at a time: their sessions stay open for all pictures, and sessions take less memory than activations of many pictures.
   for (let from = 0; from < args.choices.length; from += choicesAtOnce) {
@@ -55,7 +54,7 @@ export async function measureLosses(
         const outputs = await network.replay.run(variants[choice - from]!, int8)
         const distance = detector && boxDistance(boxes, likeliestBoxes(outputs, detector, inputShape, boxes))
         const losses = { boxes: distance, outputs: outputLosses(reference, outputs) }
-        memo.put(key, encodeLoss({ ...losses, sqnr: lossOf(losses, network.vendor) }))
+        appendRecord(args.records, key, encodeLoss({ ...losses, sqnr: vendorLoss(losses.outputs, network.vendor) }))
         progress(1)
       }
     }
@@ -66,8 +65,8 @@ interface Network {
   readonly thresholds: ReturnType<typeof loadThresholds>
   readonly float: Session
   readonly replay: Replay
-  /** SQNR over the outputs as the vendor weighs them. */
-  readonly vendor: Objective
+  /** How the vendor weighs the outputs. */
+  readonly vendor: readonly number[]
   readonly samples: Map<string, Promise<SampleRun>>
   readonly samplesKept: number
 }
@@ -117,7 +116,7 @@ async function openNetwork(graph: Graph, table: string): Promise<Network> {
     thresholds,
     float: await openSession(emitOnnx(graph, { outputs: graph.outputs }), graph.name),
     replay,
-    vendor: { kind: 'sqnr', weights: weightsOf(ends, undefined) },
+    vendor: weightsOf(ends, undefined),
     samples: new Map(),
     samplesKept: Math.max(1, Math.floor(keptBytes / (replay.bytes + outputBytes))),
   }
