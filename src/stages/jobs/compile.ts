@@ -1,11 +1,8 @@
 import { writeBmodel } from '../../bm1684x/bmodel/write.js'
 import { generate } from '../../bm1684x/codegen/generate.js'
 import { estimate } from '../../bm1684x/timing/simulate.js'
-import { checkTable, readCalibrationTable } from '../../calibrate/table.js'
-import type { Thresholds } from '../../calibrate/threshold.js'
 import * as disk from '../../disk.js'
 import type { Warning } from '../../events.js'
-import type { Graph } from '../../ir/graph.js'
 import { writeNpz } from '../../ir/npz.js'
 import { fusedInto } from '../../ir/onnx/fused.js'
 import { describeFallbacks, lower } from '../../quantize/lower.js'
@@ -13,14 +10,7 @@ import type { Precision } from '../../quantize/qgraph.js'
 import { tpuWeights, writeTpu } from '../../quantize/tpu/write.js'
 import { checkQtable, readQtable } from '../../search/qtable.js'
 import { estimateRecord } from '../estimate.js'
-import { type GraphFiles, loadGraph } from './load.js'
-
-/** Thresholds of a table file that fits the graph. */
-export function loadThresholds(graph: Graph, file: string): Thresholds {
-  const table = readCalibrationTable(disk.readText(file), file)
-  checkTable(graph, table, file)
-  return table.thresholds
-}
+import { type GraphFiles, loadGraph, loadThresholds } from './load.js'
 
 /** Graph + thresholds + precisions -> the quantized graph (NAME_VARIANT_tpu.mlir and its weights), NAME_VARIANT.bmodel, and what it will take. */
 export async function compileVariant(args: {

@@ -1,9 +1,11 @@
+import { programOf, readBmodel } from '../../bm1684x/bmodel/read.js'
 import { loadOutput, storeInputs } from '../../bm1684x/io.js'
 import { runProgram } from '../../bm1684x/machine/run.js'
 import type { Program } from '../../bm1684x/program.js'
 import { type Ranked, rankClasses } from '../../detect/classification.js'
 import { detect } from '../../detect/detect.js'
 import type { Box, DetectorSpec } from '../../detect/types.js'
+import * as disk from '../../disk.js'
 import { openMemo } from '../../engine/memo.js'
 import { QuantError } from '../../errors.js'
 import { emitOnnx } from '../../ir/emit.js'
@@ -12,10 +14,16 @@ import type { Fit } from '../../preprocess/letterbox.js'
 import { openSession, type Session } from '../../runtime/session.js'
 import { sqnrLoss } from '../../search/loss.js'
 import { encodeFinding, type Finding } from '../memo-pieces.js'
-import { type GraphFiles, keep, loadGraph, loadProgram, readSample, type SampleFile, sampleInputs } from './load.js'
+import { type GraphFiles, keep, loadGraph, readSample, type SampleFile, sampleInputs } from './load.js'
 
 /** Below it no box is kept: mAP wants the whole precision-recall curve. */
 const leastScore = 0.001
+
+/** The only net of a .bmodel that the build made. */
+const loadProgram = (file: { readonly path: string; readonly digest: string }): Promise<Program> =>
+  keep(programs, file.digest, 2, async () => programOf(readBmodel(disk.readBytes(file.path), file.path).nets[0]!))
+
+const programs = new Map<string, Promise<Program>>()
 
 /** Findings into the memo: what the .bmodel computes on the machine, held against the float model; without one, the float model's. */
 export async function findBoxes(

@@ -1,6 +1,6 @@
 /** Graphs from their files, kept for the next job of the same worker: parsing 35 MB of weights for each layer would cost more than running it. */
-import { programOf, readBmodel } from '../../bm1684x/bmodel/read.js'
-import type { Program } from '../../bm1684x/program.js'
+import { checkTable, readCalibrationTable } from '../../calibrate/table.js'
+import type { Thresholds } from '../../calibrate/threshold.js'
 import * as disk from '../../disk.js'
 import { type Graph, inputsOf } from '../../ir/graph.js'
 import { readNpz } from '../../ir/npz.js'
@@ -25,9 +25,12 @@ export const loadGraph = (files: GraphFiles): Promise<Graph> =>
     readTop(disk.readText(files.mlir), readNpz(disk.readBytes(files.weights), files.weights), files.mlir),
   )
 
-/** The only net of a .bmodel that the build made. */
-export const loadProgram = (file: { readonly path: string; readonly digest: string }): Promise<Program> =>
-  keep(programs, file.digest, 2, async () => programOf(readBmodel(disk.readBytes(file.path), file.path).nets[0]!))
+/** Thresholds of a table file that fits the graph. */
+export function loadThresholds(graph: Graph, file: string): Thresholds {
+  const table = readCalibrationTable(disk.readText(file), file)
+  checkTable(graph, table, file)
+  return table.thresholds
+}
 
 export function sampleInputs(graph: Graph): SampleInput[] {
   return inputsOf(graph).map(({ name, shape, op }) => ({
@@ -41,7 +44,6 @@ export const readSample = (file: SampleFile, inputs: readonly SampleInput[]): Pr
   loadSample(disk.readBytes(file.path), file.path, inputs)
 
 const graphs = new Map<string, Promise<Graph>>()
-const programs = new Map<string, Promise<Program>>()
 
 /** The last few of a kind; the oldest goes first. */
 export function keep<T>(kept: Map<string, Promise<T>>, key: string, most: number, make: () => Promise<T>): Promise<T> {

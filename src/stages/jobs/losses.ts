@@ -9,8 +9,7 @@ import type { FloatMode } from '../../search/choice.js'
 import { outputLosses, type Reference, referenceOf, vendorLoss, weightsOf } from '../../search/objective.js'
 import { type Int8Run, openReplay, type Replay } from '../../search/replay.js'
 import { encodeLoss } from '../memo-pieces.js'
-import { loadThresholds } from './compile.js'
-import { type GraphFiles, keep, loadGraph, readSample, type SampleFile, sampleInputs } from './load.js'
+import { type GraphFiles, keep, loadGraph, loadThresholds, readSample, type SampleFile, sampleInputs } from './load.js'
 
 /** The graph without its weights, which are too large to travel and of which a choice of layers needs none. */
 export async function readLayers(args: { graph: GraphFiles }): Promise<Graph> {

@@ -4,8 +4,7 @@ import { openMemo } from '../../engine/memo.js'
 import { lower } from '../../quantize/lower.js'
 import type { Precision } from '../../quantize/qgraph.js'
 import { encodePrice } from '../memo-pieces.js'
-import { loadThresholds } from './compile.js'
-import { type GraphFiles, loadGraph } from './load.js'
+import { type GraphFiles, loadGraph, loadThresholds } from './load.js'
 import type { ChoiceList } from './losses.js'
 
 /** Estimates of whole programs into the memo: what `compileVariant` would say of them. `rest`: what layers are in that are not chosen. */
