@@ -17,6 +17,7 @@ const rows: string[][] = []
 for (const project of [exampleProject(), zooProject('yolo-lite-coco'), zooProject('yolov3_tiny_rand')]) {
   if (!project) continue
   project.build('import')
+  project.losses('exhaustive')
   const ours = { calibration: project.build('calibrate'), losses: project.build('losses:mix') }
   project.remove()
   const theirs = vendor[project.name]!

@@ -3,8 +3,16 @@ import type { QGraph, QNode } from '../qgraph.js'
 import { clamp, intRange, isInt, rsr, zeroOf } from '../rounding.js'
 import type { Range } from './context.js'
 
-/** Of every 8-bit node: a range that holds for any network input. */
-export function storedRanges({ nodes, weights }: QGraph): Map<string, Range> {
+/** Of every 8-bit node: a range that holds for any network input. A graph is looked through once, however many parts of it are emitted. */
+export function storedRanges(graph: QGraph): ReadonlyMap<string, Range> {
+  const known = rangesOf.get(graph) ?? findRanges(graph)
+  rangesOf.set(graph, known)
+  return known
+}
+
+const rangesOf = new WeakMap<QGraph, ReadonlyMap<string, Range>>()
+
+function findRanges({ nodes, weights }: QGraph): Map<string, Range> {
   const ranges = new Map<string, Range>()
   for (const node of nodes) {
     if (!isInt(node.type)) continue
