@@ -63,7 +63,10 @@ export type QOp =
       readonly multipliers: readonly number[]
       readonly shifts: readonly number[]
     }
-  /** 8-bit fully connected, one requant for the tensor. Operands: x, filter int8 [k,n] (or [n,k] if rightTranspose), bias int32 [n]. */
+  /**
+   * 8-bit fully connected, one requant for the tensor. Operands: x, filter int8 [k,n] (or [n,k] if rightTranspose), bias int32 [n]. Or
+   * of two values [b,m,k] and [b,k,n], without a bias and not transposed.
+   */
   | { readonly type: 'MatMulInt'; readonly relu: boolean; readonly rightTranspose: boolean; readonly requant: Requant }
   /** x >= 0 ? x : clamp(RSR(x * multiplier, shift)). Here and below, where no zero point is told of, there is none. */
   | { readonly type: 'LeakyReluInt'; readonly requant: Requant }

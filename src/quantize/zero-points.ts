@@ -38,7 +38,8 @@ export function withoutZeroPoint(graph: Graph, types: ReadonlyMap<string, IntTyp
   const found = new Set<IntType | undefined>()
   for (const node of graph.nodes) {
     const { name, op, inputs } = node
-    const refused = (op.type === 'Concat' && op.relu) || spreads(node, shapes)
+    const product = op.type === 'MatMul' && !graph.weights.has(inputs[1]!)
+    const refused = product || (op.type === 'Concat' && op.relu) || spreads(node, shapes)
     if (refused || !(resultsWithZero.has(op.type) || isFunction(op))) found.add(types.get(name))
     if (refused || !(operandsWithZero.has(op.type) || isFunction(op)))
       for (const input of inputs) found.add(types.get(input))

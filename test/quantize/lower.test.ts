@@ -367,27 +367,63 @@ describe('fallbacks', () => {
   )
 
   it('are F32, and described', () => {
-    expect(describeFallbacks(graph, int8).map(({ about }) => about)).toEqual(['a', 'm', 's', 'j'])
+    expect(describeFallbacks(graph, int8).map(({ about }) => about)).toEqual(['a', 's', 'j'])
     expect(describeFallbacks(graph, () => 'F16').map(({ about, message }) => `${about}: ${message}`)).toEqual([
       'g: Sigmoid in float is always F32: F32 instead of F16',
-      'm: a MatMul of two computed values is always F32: F32 instead of F16',
       's: Softmax in float is always F32: F32 instead of F16',
     ])
     expect(describeFallbacks(graph, () => 'F32')).toEqual([])
-    const quantized = lower(graph, thresholdsOf({ x: 1, a: 1, '+g': 1 }), int8)
+    const quantized = lower(graph, thresholdsOf({ x: 1, a: 1, '+g': 1, m: 1 }), int8)
     expect(lines(quantized)).toEqual([
       'x f32 Input()',
       'a f32 AvgPool(x)',
       'a_si8 i8 Cast(a)',
       'g u8 Lut(a_si8 g_table)',
-      'g_f32 f32 Cast(g)',
-      'm_left f32 Reshape(g_f32)',
-      'm_right f32 Reshape(g_f32)',
-      'm_product f32 MatMul(m_left m_right)',
-      'm f32 Reshape(m_product)',
-      's f32 Softmax(m)',
+      'm_left u8 Reshape(g)',
+      'm_right u8 Reshape(g)',
+      'm_product i8 MatMulInt(m_left m_right)',
+      'm i8 Reshape(m_product)',
+      'm_f32 f32 Cast(m)',
+      's f32 Softmax(m_f32)',
       'j f32 Concat(s k)',
     ])
+  })
+})
+
+describe('a product of two computed values', () => {
+  const product = { ...none, type: 'MatMul', rightTranspose: true } as const
+  const graph = graphOf([
+    ['x', { type: 'Input' }, [], [1, 2, 4, 4]],
+    ['m', product, ['x', 'x']],
+    ['s', { type: 'Softmax', axis: 3 }, ['m']],
+    ['p', { type: 'Permute', order: [0, 1, 3, 2] }, ['s']],
+    ['r', { type: 'Reshape' }, ['p'], [1, 2, 4, 4]],
+    ['y', { ...product, rightTranspose: false }, ['r', 'x']],
+  ])
+
+  it('is scaled by both operands over the result', () => {
+    const found = lower(graph, thresholdsOf({ x: 2, m: 4, y: 1 }), int8).nodes.find(({ name }) => name === 'm_product')!
+    expect(found.inputs).toEqual(['m_left', 'm_turned'])
+    const { multiplier, shift } = (found.op as { requant: { multiplier: number; shift: number } }).requant
+    expect(multiplier / 2 ** shift).toBeCloseTo(((2 / 127) * (2 / 127)) / (4 / 127), 9)
+  })
+
+  it('is no average by 8-bit weights', () => {
+    expect(describeFallbacks(graph, int8).map(({ about, message }) => `${about}: ${message}`)).toEqual([
+      's: Softmax has no 8-bit form: F32 instead of INT8',
+      'p: the weights of a Softmax lose too much in 8 bit: F16 instead of INT8',
+      'y: the weights of a Softmax lose too much in 8 bit: F16 instead of INT8',
+    ])
+    const lowered = lower(graph, thresholdsOf({ x: 1, m: 1, y: 1 }), int8)
+    expect(lines(lowered)).toContain('y_product f16 MatMul(y_left y_right)')
+  })
+
+  it('of more elements than 32 bits can sum is refused', () => {
+    const long = graphOf([
+      ['x', { type: 'Input' }, [], [1, 4, 140_000]],
+      ['m', product, ['x', 'x'], [1, 4, 4]],
+    ])
+    expect(() => lower(long, thresholdsOf({ x: 1, m: 1 }), int8)).toThrow('the sums of m can leave the 32 bits')
   })
 })
 

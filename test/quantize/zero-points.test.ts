@@ -85,6 +85,11 @@ describe('a zero point', () => {
     ['a pool', behind(pool, ['a'], [1, 2, 2, 2]), { x: -105, a: -103, b: -103, y: -103 }],
     // A product of differences, a mean with its padding, a slope from the zero point on: more commands.
     ['a product', behind({ type: 'Mul', ...none }, ['a', 'b']), { x: -105, a: 0, b: 0, y: 0 }],
+    [
+      'a matrix product of two',
+      behind({ type: 'MatMul', rightTranspose: false, ...none }, ['a', 'b']),
+      { x: -105, a: 0, b: 0, y: 0 },
+    ],
     ['a leaky relu', behind({ type: 'LeakyRelu', alpha: 0.1 }), { x: -105, a: 0, b: -103, y: 0 }],
     [
       'a concat with relu',

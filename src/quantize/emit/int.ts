@@ -26,12 +26,13 @@ function extrema(data: QWeightData): Range {
 }
 
 export const emitMatMul: Emit<'MatMulInt'> = (emission, { op, inputs, name, type, shape }) => {
-  const [x, filterName, biasName] = inputs as [string, string, string | undefined]
-  const filter = emission.weightOf(filterName)!
+  const [x, right, biasName] = inputs as [string, string, string | undefined]
+  const filter = emission.weightOf(right)
   const columns = shape.at(-1)!
-  const depth = filter.data.length / columns
+  const depth = filter === undefined ? emission.shapeOf(right).at(-2)! : filter.data.length / columns
   const range = emission.rangeOf(x)
   const bound = (from: number, to: number): number => {
+    if (filter === undefined) return (to - from) * largest(range) * largest(emission.rangeOf(right))
     let sum = 0
     for (let n = 0; n < columns; n++) {
       const [start, stride] = op.rightTranspose ? [n * depth, 1] : [n, columns]
@@ -42,11 +43,11 @@ export const emitMatMul: Emit<'MatMulInt'> = (emission, { op, inputs, name, type
   const slice = (value: string, from: number, to: number, axis: number): string =>
     emission.step('Slice', [value, ...[[from], [to], [axis]].map((n) => int64(emission, n))])
   const input = emission.value(x)
-  const stored = emission.value(filterName)
+  const stored = emission.value(right)
   const matrix = op.rightTranspose ? emission.step('Transpose', [stored], { perm: [1, 0] }) : stored
   const parts = split(name, depth, bound).map(([from, to]) => {
     const whole = to - from === depth
-    const operands = whole ? [input, matrix] : [slice(input, from, to, -1), slice(matrix, from, to, 0)]
+    const operands = whole ? [input, matrix] : [slice(input, from, to, -1), slice(matrix, from, to, -2)]
     return toDouble(emission, emission.step('MatMul', operands))
   })
   if (biasName !== undefined)

@@ -1,8 +1,9 @@
-import { type Node, type Op, type OpOf, sizeOf } from '../../ir/graph.js'
+import type { Node, Op, OpOf } from '../../ir/graph.js'
 import type { QOp } from '../qgraph.js'
 import { type FloatKind, roundTo } from '../rounding.js'
 import type { Lowering } from './context.js'
 import { spreadOperand, turnedFilter } from './deconv.js'
+import { lowerProduct } from './product.js'
 
 /** A layer in float: operands cast, weights rounded to the type, the result rounded once. A conv's bias stays float32. */
 export function lowerFloat(
@@ -57,29 +58,6 @@ function lowerSoftmax(lowering: Lowering, node: Node & { readonly op: OpOf<'Soft
   const turned = add('turned', { type: 'Permute', order }, [x], turnedShape)
   const result = add('softmax', { type: 'Softmax', axis: shape.length - 1 }, [turned], turnedShape)
   lowering.add({ ...node, op: { type: 'Permute', order: back }, inputs: [result], type: { kind }, layer: name })
-}
-
-/** The product of two computed values, as [b, m, k] times [b, k, n]; a bias is added afterwards. */
-function lowerProduct(lowering: Lowering, node: Node & { readonly op: OpOf<'MatMul'> }, kind: FloatKind): void {
-  const { name, op, inputs, shape } = node
-  const [left, right] = inputs.slice(0, 2).map((value) => lowering.float(value, kind)) as [string, string]
-  const [leftShape, rightShape] = [lowering.shapeOf(inputs[0]!), lowering.shapeOf(inputs[1]!)]
-  const batch = sizeOf(rightShape.slice(0, -2))
-  const k = leftShape.at(-1)!
-  const n = shape.at(-1)!
-  const m = sizeOf(leftShape) / batch / k
-  const add = step(lowering, node, kind)
-  const x = add('left', { type: 'Reshape' }, [left], [batch, m, k])
-  const stored = add('right', { type: 'Reshape' }, [right], [batch, ...rightShape.slice(-2)])
-  const y = op.rightTranspose ? add('turned', { type: 'Permute', order: [0, 2, 1] }, [stored], [batch, k, n]) : stored
-  const biased = inputs[2] !== undefined
-  const plain = biased ? { relu: false, reluLimit: -1 } : { relu: op.relu, reluLimit: op.reluLimit }
-  let sum = add('product', { type: 'MatMul', rightTranspose: false, ...plain }, [x, y], [batch, m, n])
-  if (biased) {
-    const { relu, reluLimit } = op
-    sum = add('biased', { type: 'Add', relu, reluLimit }, [sum, lowering.float(inputs[2]!, kind)], [batch, m, n])
-  }
-  lowering.add({ name, op: { type: 'Reshape' }, inputs: [sum], shape, type: { kind }, layer: name })
 }
 
 /** Adds a node on the way to a layer's result. */

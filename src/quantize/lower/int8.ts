@@ -9,6 +9,7 @@ import { clamp, type IntType, intRange, roundHalfAway, sameType, zeroOf } from '
 import type { IntValue, Lowering } from './context.js'
 import { spreadOperand, turnedFilter } from './deconv.js'
 import { constant, atScale as constantAt, convFilter, matmulFilter, slopes } from './filter.js'
+import { lowerProductInt } from './product.js'
 import { lookupTable } from './table.js'
 
 interface Lowered {
@@ -17,6 +18,10 @@ interface Lowered {
 }
 
 export function lowerInt8(lowering: Lowering, node: Node, warn: (warning: Warning) => void): void {
+  if (node.op.type === 'MatMul' && !lowering.graph.weights.has(node.inputs[1]!)) {
+    lowerProductInt(lowering, { ...node, op: node.op })
+    return
+  }
   const type = lowering.intType(node.name, node.name)
   const { op, inputs } = intOp(lowering, node, type, warn)
   lowering.add({ name: node.name, op, inputs, shape: node.shape, type, layer: node.name })

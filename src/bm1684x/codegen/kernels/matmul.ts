@@ -1,16 +1,18 @@
 /** Fully connected layers: convolutions of one pixel, whose channels are the summed axis. */
 import { QuantError } from '../../../errors.js'
+import type { NodeOf } from '../../../quantize/emit/context.js'
 import type { QNode, QWeight } from '../../../quantize/qgraph.js'
 import { zeroOf } from '../../../quantize/rounding.js'
 import { cubeChannels, lanes, roundUp, vectorBytes } from '../../chip.js'
 import { type Prec, precBytes } from '../../isa/forms.js'
 import { alignedBytes, alignedStrides, compactStrides, type Shape4 } from '../../layout.js'
-import { conv, copy, type Place, swapChannelsAndColumns } from '../commands.js'
+import { binary, conv, copy, type Place, requant, swapChannelsAndColumns } from '../commands.js'
 import type { KernelSink, Local, Slice } from '../kernel.js'
 import { convolve, packFloat } from './conv-float.js'
 import { convolveInt, packInt, sumsOf } from './conv-int.js'
 import { define, part, scratchTensor, type Weights } from './define.js'
 import { activate } from './float.js'
+import { weightPrec } from './weights.js'
 import { point } from './windows.js'
 
 /** The matrix as a filter [n, k, 1, 1]. */
@@ -55,26 +57,6 @@ function throughChannels(node: QNode, slice: Slice, sink: KernelSink, compute: (
   compute({ ...slice, inputs: [x], output: y })
   exchange(result, y)
 }
-
-export const matMulInt = define<'MatMulInt'>({
-  coefficients(node, weights) {
-    const { weight, shape } = filterOf(node, node.op.rightTranspose, weights)
-    const same = (value: number): number[] => new Array<number>(shape[0]).fill(value)
-    const { multiplier, shift } = node.op.requant
-    const bias = biasOf(node, weights)
-    return [
-      packInt(node.name, weight.data as Int8Array, shape, 1, bias, same(multiplier), same(shift), zeroOf(node.type)),
-    ]
-  },
-  scratchBytes: (node, [input], output) =>
-    inColumns(node) ? sumsOf(swapped(output)).bytes + swapBytes(input!, output, 'int8') : sumsOf(output).bytes,
-  compute(node, slice, sink) {
-    const { op, inputs, type } = node
-    const common = { window: point, group: 1, signedFilter: true }
-    const layer = { ...common, relu: op.relu, biased: inputs.length > 2, zero: zeroOf(type) }
-    throughChannels(node, slice, sink, (within) => convolveInt(layer, within, sink))
-  },
-})
 
 const ofValues = (node: QNode, { weights }: { readonly weights: Weights }): boolean => !weights.has(node.inputs[1]!)
 
@@ -134,6 +116,45 @@ const productBytes = (...of: Parameters<typeof productPlan>): number => {
   return roundUp(filterBytes, vectorBytes) + sumBytes
 }
 
+export const matMulInt = define<'MatMulInt'>({
+  coefficients(node, weights) {
+    if (ofValues(node, { weights })) return []
+    const { weight, shape } = filterOf(node, node.op.rightTranspose, weights)
+    const same = (value: number): number[] => new Array<number>(shape[0]).fill(value)
+    const { multiplier, shift } = node.op.requant
+    const bias = biasOf(node, weights)
+    const [factors, shifts] = [same(multiplier), same(shift)]
+    return [packInt(node.name, weight.data as Int8Array, shape, 1, bias, factors, shifts, zeroOf(node.type))]
+  },
+  scratchBytes(node, [input, right], output) {
+    if (right !== undefined) return productBytes(input!, output, 'int8', 'int32', false) + lineBytes(output)
+    return inColumns(node) ? sumsOf(swapped(output)).bytes + swapBytes(input!, output, 'int8') : sumsOf(output).bytes
+  },
+  compute(node, slice, sink, known) {
+    const { op, inputs, type } = node
+    const common = { window: point, group: 1, signedFilter: true }
+    const layer = { ...common, relu: op.relu, biased: inputs.length > 2, zero: zeroOf(type) }
+    if (ofValues(node, known)) productInt(node, slice, sink)
+    else throughChannels(node, slice, sink, (within) => convolveInt(layer, within, sink))
+  },
+})
+
+/** Of one row of 8-bit results that is made by itself. */
+const lineBytes = ([, m, , n]: Shape4): number => alignedBytes([1, m, 1, n], 'int8')
+
+function productInt({ op }: NodeOf<'MatMulInt'>, { inputs: [left, right], output }: Slice, sink: KernelSink): void {
+  const { multiplier, shift } = op.requant
+  // A multiplier of 0 comes with a shift that the field cannot hold.
+  const by = { multiplier, shift: multiplier === 0 ? 0 : shift }
+  const line = { ...output, address: sink.scratch(lineBytes(output.shape)) }
+  product([left!, right!], output, 'int32', sink, (to, sums) => {
+    sink.emit(requant(sums.shape, line, sums, by))
+    sink.emit(copy(sums.shape, to, line))
+  })
+  if (op.relu && output.signed)
+    sink.emit(binary('max', output.shape, output, output, { constant: 0, prec: output.prec, signed: true }))
+}
+
 export const matMul = define<'MatMul'>({
   coefficients(node, weights) {
     if (ofValues(node, { weights })) return []
@@ -141,16 +162,18 @@ export const matMul = define<'MatMul'>({
     return [packFloat(node.name, weight, shape, 1, biasOf(node, weights))]
   },
   scratchBytes(node, [input, right], output) {
-    if (right !== undefined) return productBytes(input!, output, 'fp32', 'fp32', true)
+    const prec = weightPrec(node.type)
+    if (right !== undefined) return productBytes(input!, output, prec, prec, true)
     return inColumns(node) ? swapBytes(input!, output, 'fp32') : 0
   },
   compute(node, slice, sink, known) {
     const { inputs, output } = slice
     if (ofValues(node, known)) {
-      product([inputs[0]!, inputs[1]!], output, 'fp32', sink)
-      return activate(node.op, output, sink)
+      product([inputs[0]!, inputs[1]!], output, output.prec, sink)
+      activate(node.op, output, sink)
+    } else {
+      const layer = { ...node.op, window: point, group: 1, biased: node.inputs.length > 2 }
+      throughChannels(node, slice, sink, (within) => convolve(layer, within, sink))
     }
-    const layer = { ...node.op, window: point, group: 1, biased: node.inputs.length > 2 }
-    throughChannels(node, slice, sink, (within) => convolve(layer, within, sink))
   },
 })

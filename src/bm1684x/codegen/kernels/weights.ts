@@ -5,7 +5,7 @@ import { type FilterData, toBf16, toF16 } from '../../layout.js'
 
 const precs = { i8: 'int8', u8: 'int8', i32: 'int32', f32: 'fp32', f16: 'fp16', bf16: 'bf16' } as const
 
-export const weightPrec = ({ kind }: QWeight): Prec => precs[kind]
+export const weightPrec = ({ kind }: Pick<QWeight, 'kind'>): Prec => precs[kind]
 
 /** An 8-bit or float weight. */
 export function weightBits({ kind, data }: QWeight): FilterData {
