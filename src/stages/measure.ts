@@ -22,7 +22,7 @@ import { doMissing } from './pieces.js'
 export type Search = Mix & { readonly kind: 'search' }
 
 /** Raise it when the loss of a picture changes. */
-export const lossIdentity = `loss 3, ${runtimeIdentity}`
+export const lossIdentity = `loss 4, ${runtimeIdentity}`
 
 /** The first `input_num` of the calibration pictures, as the vendor's run_qtable takes them. */
 export function searchPictures(recipe: Recipe, mix: Search): string[] {

@@ -273,4 +273,43 @@ describe('sums and products', () => {
       expect(new Set(y).size).toBeGreaterThan(2)
     }
   })
+
+  it('multiplies stacks of computed matrices, signed or not, also where the sums leave float32', async () => {
+    for (const { b, m, k, n, kinds, extreme } of [
+      { b: 2, m: 3, k: 20, n: 5, kinds: ['u8', 'i8'], extreme: false },
+      { b: 3, m: 2, k: 7, n: 4, kinds: ['i8', 'u8'], extreme: false },
+      { b: 1, m: 3, k: 3000, n: 4, kinds: ['u8', 'u8'], extreme: true },
+    ] as const) {
+      const [left, right] = kinds.map((kind, i) => {
+        const [low, high] = rangeOf[kind]
+        const shape = [
+          [b, m, k],
+          [b, k, n],
+        ][i]!
+        if (!extreme) return integers(next, shape, low, high)
+        // Rows, and so results, of different sizes.
+        const near = integers(next, shape, high - 3, high)
+        return { shape, data: near.data.map((x, at) => x - 20 * (Math.floor(at / shape[2]!) % 3)) }
+      }) as [Tensor, Tensor]
+      const sums = Array.from({ length: b * m * n }, (_, i) => {
+        const [item, row, column] = [Math.floor(i / (m * n)), Math.floor(i / n) % m, i % n]
+        let sum = 0
+        for (let j = 0; j < k; j++)
+          sum += left.data[(item * m + row) * k + j]! * right.data[(item * k + j) * n + column]!
+        return sum
+      })
+      const largest = Math.max(...sums.map(Math.abs))
+      if (extreme) expect(largest).toBeGreaterThan(2 ** 27)
+      const r = { multiplier: Math.round((2 ** 35 * 126) / largest), shift: 35 }
+      const op = { type: 'MatMulInt', relu: false, rightTranspose: false, requant: r } as const
+      const [a, c] = kinds.map((kind) => (kind === 'i8' ? i8 : u8)) as [QType, QType]
+      const operands = [
+        { tensor: left, type: a },
+        { tensor: right, type: c },
+      ]
+      const y = await one(op, i8, [b, m, n], operands)
+      expect(y).toEqual(sums.map((s) => requant(BigInt(s), r.multiplier, r.shift, rangeOf.i8)))
+      expect(new Set(y).size).toBeGreaterThan(2)
+    }
+  })
 })
