@@ -82,7 +82,7 @@ const gemm = (m: number, k: number, n: number, transB = 1) =>
     b.node('Gemm', ['x', b.random('w', transB ? [n, k] : [k, n]), b.random('b', [n])], 'y', { transB }),
   )
 
-const softmax = (shape: readonly number[]) => model(shape, (b) => b.node('Softmax', ['x'], 'y', { axis: -1 }))
+const softmax = (shape: readonly number[], axis = -1) => model(shape, (b) => b.node('Softmax', ['x'], 'y', { axis }))
 
 const product = (left: readonly number[], right: readonly number[]) =>
   model([1, left[0]! * left[1]! * left[2]! + right[0]! * right[1]! * right[2]!], (b: Build) => {
@@ -106,6 +106,7 @@ const cases: readonly (readonly [story: string, onnx: Uint8Array])[] = [
   ['rows by a matrix in parts', gemm(6, 1500, 700)],
   ['rows by a matrix in parts, stored the other way', gemm(3, 1500, 700, 0)],
   ['Softmax along 1600 elements', softmax([1, 3, 20, 1600])],
+  ['Softmax along the columns of a large matrix', softmax([1, 700, 1500], 1)],
   ['Softmax along pairs', softmax([1, 442, 2])],
   ['a product deep enough for one row of lanes to fill half of them', product([2, 96, 1500], [2, 1500, 17])],
   ['a product of a wide matrix', product([1, 5, 9], [1, 9, 3001])],

@@ -6,7 +6,7 @@
  */
 import { sizeOf } from '../../ir/graph.js'
 import type { QGraph, QNode, QOp, QWeight } from '../../quantize/qgraph.js'
-import { bankBytes, lanes, roundUp, vectorBytes } from '../chip.js'
+import { bankBytes, laneBytes, lanes, roundUp, vectorBytes } from '../chip.js'
 import { channelGroups } from '../layout.js'
 import { isElementwise } from './rows.js'
 
@@ -141,6 +141,15 @@ export function asMatrices(
     addRows(node, { type: 'Softmax', axis: 3 }, [seenAs(node.inputs[0]!, shape, node)], shape)
   }
 
+  /** Along the columns of matrices that are too large to be exchanged within local memory: exchanged before and after. */
+  function softmaxOfColumns(node: QNode): void {
+    const [a, b, c] = node.shape as [number, number, number]
+    const input = exchanged(node.inputs[0]!, [a, b, c], node)
+    const other = { ...node, name: `${node.name}_other`, inputs: [input], shape: [a, c, b] }
+    softmax(other)
+    add({ ...node, op: { type: 'Permute', order: [0, 2, 1] }, inputs: [other.name] })
+  }
+
   /** The shape of the rows that an elementwise layer reads; undefined where it reads none, or its operands are of several shapes. */
   function rowsRead(node: QNode): Shape | undefined {
     const values = node.inputs.filter((name) => made.has(name))
@@ -161,6 +170,7 @@ export function asMatrices(
     if (matrices && right?.shape.length === 2 && shape.length > 1) multiplyConstant(node, op)
     else if (matrices && right === undefined && shape.length === 3 && !op.rightTranspose) multiply(node)
     else if (op.type === 'Softmax' && shape.length > 2 && op.axis === shape.length - 1) softmax(node)
+    else if (op.type === 'Softmax' && shape.length === 3 && op.axis === 1 && isLarge(shape)) softmaxOfColumns(node)
     else if (read !== undefined)
       addRows(
         node,
@@ -173,6 +183,9 @@ export function asMatrices(
   const all = [...made.values()]
   return { nodes: rows.size === 0 ? all : movesFirst(all), weights: constants }
 }
+
+/** Of [1, b, c], that a lane has no room for the four tensors of a Softmax. */
+const isLarge = ([, b, c]: Shape): boolean => 4 * channelGroups(b!) * c! * 4 > laneBytes
 
 type MatrixOp = Extract<QOp, { type: 'MatMul' | 'MatMulInt' }>
 
