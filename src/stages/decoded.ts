@@ -1,6 +1,7 @@
 /** A network that decodes its boxes, in 8 bits: why it finds nothing, and where it had better end. */
 import { decodesInside } from '../detect/decode/readings.js'
 import type { DetectorSpec } from '../detect/types.js'
+import { QuantError } from '../errors.js'
 import type { Graph } from '../ir/graph.js'
 import { headsOfGraph } from '../ir/heads.js'
 
@@ -18,12 +19,32 @@ export function decodedWarning(graph: Graph, spec: DetectorSpec): string | undef
   )
     return undefined
   const heads = tensorsOfHeads(graph)
-  const where = heads.length > 0 && heads.length <= mostHeads ? `: model.outputs: [${heads.join(', ')}]` : ''
+  const where = heads.length > 0 ? `: model.outputs: [${heads.join(', ')}]` : ''
   return `the network decodes its boxes, so pixels and scores share one tensor, and in 8 bits little is left of scores; end it at its raw heads${where}`
 }
 
-/** Tensors of the ONNX file in which the raw heads end. Import calls a node by its tensor and operator. */
+/**
+ * Reads outputs; where they do not fit the detector's kind and the network goes on behind its heads, the error names these.
+ * @throws what `read` throws
+ */
+export function readOutputs<T>(graph: Graph, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    const heads = error instanceof QuantError && error.code === 'model' ? tensorsOfHeads(graph) : []
+    if (!(error instanceof QuantError) || heads.length === 0) throw error
+    const { code, message, hint } = error
+    const ends = `the network goes on behind its raw heads; to end there: model.outputs: [${heads.join(', ')}]`
+    throw new QuantError(code, message, { hint: hint ? `${hint}; ${ends}` : ends, cause: error })
+  }
+}
+
+/**
+ * Tensors of the ONNX file in which the raw heads end; none where the network ends there, too, or has too many. Import calls a node by
+ * its tensor and operator.
+ */
 function tensorsOfHeads(graph: Graph): string[] {
   const heads = headsOfGraph(graph)
+  if (heads.size > mostHeads || graph.outputs.every((name) => heads.has(name))) return []
   return graph.nodes.flatMap(({ name }) => (heads.has(name) ? [name.replace(/_[A-Za-z]+$/, '')] : []))
 }

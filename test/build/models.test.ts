@@ -9,7 +9,7 @@ import type { Box, DetectorSpec } from '../../src/detect/types.js'
 import { QuantError } from '../../src/errors.js'
 import type { Tensor } from '../../src/ir/graph.js'
 import { headsOf } from '../../src/ir/onnx/import.js'
-import { decodedWarning } from '../../src/stages/decoded.js'
+import { decodedWarning, readOutputs } from '../../src/stages/decoded.js'
 import { edited, imported, opTypes } from '../import/helper.js'
 import { networks, side, spec } from '../models/networks.js'
 import { centerNet } from '../models/others.js'
@@ -119,6 +119,20 @@ describe('advice where to cut is good', () => {
     // The other tensors that it names can be had, too.
     const nearer = advised(hint!.split('or before the decoding')[0])
     expect(imported(bytes, { outputs: nearer }).outputs).toHaveLength(nearer.length)
+  })
+
+  it('outputs that no kind reads', async () => {
+    const file = ppyoloe(3, side, laden, false)
+    const { graph, outputs } = await compared(file.bytes)
+    const read = () => readOutputs(graph, () => boxesOf(outputs, spec({ kind: 'yolov8' })))
+    expect(read).toThrow('are not those of yolov8')
+    let hint: string | undefined
+    try {
+      read()
+    } catch (error) {
+      hint = (error as QuantError).hint
+    }
+    expect(advised(hint).toSorted()).toEqual(file.heads.toSorted())
   })
 
   const inside = Object.entries(networks).filter(

@@ -99,9 +99,14 @@ export function readings(outputs: readonly Tensor[], spec: DetectorSpec, inputSh
       )
     case 'yolov8':
       if (inside) return [read(readRows(outputs, { ...common, parts: [box, classes] }), pixelBox, 'none')]
-      return readGrids(outputs, { ...common, parts: [bins, classes] }).map((grid) =>
-        read(grid, distributionBox(grid.box.fields / 4, 0.5), 'sigmoid'),
-      )
+      return readGrids(outputs, { ...common, parts: [bins, classes] }).map((grid) => {
+        // Four numbers in rows are no distances but pixels, as corners or as centre and size: nobody can tell.
+        if (grid.form === 'rows' && grid.box.fields === 4)
+          throw new QuantError('model', `outputs with a row of four numbers per box are not those of ${kind}`, {
+            hint: 'end the network at its raw heads, before it makes pixels of them: model.outputs',
+          })
+        return read(grid, distributionBox(grid.box.fields / 4, 0.5), 'sigmoid')
+      })
     case 'nanodet':
     case 'nanodet-plus':
       return readGrids(outputs, { ...common, parts: [classes, bins] }).map((grid) =>

@@ -13,6 +13,7 @@ import { type Graph, sizeOf, type Tensor } from '../../ir/graph.js'
 import type { Fit } from '../../preprocess/letterbox.js'
 import { openSession, type Session } from '../../runtime/session.js'
 import { sqnrLoss } from '../../search/loss.js'
+import { readOutputs } from '../decoded.js'
 import { encodeFinding, type Finding } from '../memo-pieces.js'
 import { type GraphFiles, keep, loadGraph, readSample, type SampleFile, sampleInputs } from './load.js'
 
@@ -48,10 +49,11 @@ export async function findBoxes(
       runFloat(graph, float.session, file),
     )
     const outputs = program ? runOnMachine(program, feeds, file.path) : reference
+    const { detector } = args
     const finding: Finding = {
       width: fit.width,
       height: fit.height,
-      boxes: args.detector ? boxesOf(outputs, args.detector, inputs[0]!.shape, fit) : [],
+      boxes: detector ? readOutputs(graph, () => boxesOf(outputs, detector, inputs[0]!.shape, fit)) : [],
       ...(args.classes === undefined ? {} : { ranking: rankingOf(outputs, args.classes) }),
       sqnr: program ? finite(-sqnrLoss(reference, outputs)) : null,
     }
