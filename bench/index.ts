@@ -2,17 +2,19 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-const [which, network = ''] = process.argv.slice(2)
+const [which, ...rest] = process.argv.slice(2)
 const all = ['null-build', 'executor', 'calibration', 'losses', 'vendor', 'fuzz']
-if (which !== undefined && !all.includes(which)) {
-  console.error(`no benchmark \`${which}\`; there are ${all.join(', ')}`)
+/** Too long to be run unasked. */
+const asked = ['zoo']
+if (which !== undefined && ![...all, ...asked].includes(which)) {
+  console.error(`no benchmark \`${which}\`; there are ${[...all, ...asked].join(', ')}`)
   process.exit(2)
 }
 for (const name of which === undefined ? all : [which]) {
   const file = fileURLToPath(new URL(`${name}.ts`, import.meta.url))
   const { status } = spawnSync(
     process.execPath,
-    ['--single-threaded-gc', '--import', import.meta.resolve('tsx'), file, network],
+    ['--single-threaded-gc', '--import', import.meta.resolve('tsx'), file, ...rest],
     {
       stdio: 'inherit',
     },
