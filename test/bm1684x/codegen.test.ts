@@ -171,6 +171,22 @@ test.each<Precision>(['F16', 'BF16', 'F32'])('the example in %s is near the exec
   }
 })
 
+test.each<Precision>(['F16', 'BF16', 'F32'])(
+  'a net in %s that works on strips of the picture does not see what lies in memory around them',
+  async (precision) => {
+    const n = net([1, 16, 120, 160])
+    const point = { kernel: [1, 1], pads: [0, 0, 0, 0] } as const
+    const halved = n.conv(n.conv('x', 32, point), 32, { group: 32, strides: [2, 2] })
+    const q = quantized(n.graph([n.conv(n.conv(halved, 32, point), 32, { group: 32 })]), () => precision)
+    const program = generate(q)
+    const inputs = new Map([['x', picture([1, 16, 120, 160])]])
+    // NaN in every float type.
+    const [clean, full] = [0, 0xff].map((fill) => runProgram(program, inputs, { fill }).values().next().value!)
+    expect(new Set(clean).size).toBeGreaterThan(100)
+    expect(full).toEqual(clean)
+  },
+)
+
 test('inputs and outputs may stay in 8 bit', async () => {
   const n = net([1, 3, 16, 16])
   const q = quantized(n.graph([n.conv('x', 8)]))

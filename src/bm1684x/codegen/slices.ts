@@ -204,6 +204,9 @@ export function cutGroup(
         found.set(name, edge)
       }
     }
+    // A conv reads all strips at once, with a filter of 0 for all but one: what nothing wrote may be infinite, and 0 times that is not 0.
+    for (const { op, inputs } of nodes)
+      if (op.type === 'Conv' && op.group === 1 && !found.has(inputs[0]!)) found.set(inputs[0]!, 'zero')
     return found
   }
 }
