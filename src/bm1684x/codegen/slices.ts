@@ -205,8 +205,11 @@ export function cutGroup(
       }
     }
     // A conv reads all strips at once, with a filter of 0 for all but one: what nothing wrote may be infinite, and 0 times that is not 0.
-    for (const { op, inputs } of nodes)
-      if (op.type === 'Conv' && op.group === 1 && !found.has(inputs[0]!)) found.set(inputs[0]!, 'zero')
+    if (nodes.some(({ op }) => op.type === 'Conv' && op.group === 1)) {
+      const made = new Set(nodes.map(({ name }) => name))
+      for (const node of nodes)
+        for (const name of slicer.valuesOf(node)) if (!made.has(name) && !found.has(name)) found.set(name, 'zero')
+    }
     return found
   }
 }
