@@ -2,6 +2,10 @@
  * Cross-layer equalisation: what is large in one channel and small in the next costs the small one its resolution, since a tensor has
  * one scale. Between two convs a channel may have any scale: the first conv's filter and bias are divided by it, the second's filter
  * is multiplied, and the network computes what it did.
+ *
+ * Published rules (Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, 2019) balance two filters that have one
+ * scale each. Here a filter has a scale per output channel: the first filter gains and loses nothing, and what counts is the value
+ * between against the input channels of the second filter.
  */
 import { type Graph, type Node, nodesByName, type OpOf, type Tensor, usersOf, type Weight } from '../ir/graph.js'
 
@@ -10,9 +14,9 @@ type ConvNode = Node & { readonly op: OpOf<'Conv'> }
 /** Two convs with nothing between them but layers that a positive factor per channel passes through. */
 export interface ConvPair {
   readonly first: string
-  /** The value that `second` reads. */
-  readonly between: string
   readonly second: string
+  /** What changes with it: from the result of `first` to what `second` reads. */
+  readonly values: readonly string[]
 }
 
 /** In graph order. Values between have one reader and are no outputs; filters and biases have one reader, too. */
@@ -25,16 +29,18 @@ export function equalizable(graph: Graph): ConvPair[] {
     inputs.slice(1).every((name) => graph.weights.has(name) && readers.get(name) === 1)
   return graph.nodes.flatMap((first) => {
     if (first.op.type !== 'Conv' || (first.op.relu && first.op.reluLimit >= 0) || !own(first)) return []
+    const values = [first.name]
     let value = first
     for (;;) {
       const [reader, ...others] = users.get(value.name)!
       if (!reader || others.length > 0 || graph.outputs.includes(value.name)) return []
       if (reader.op.type === 'Conv')
         return reader.inputs[0] === value.name && own(reader)
-          ? [{ first: first.name, between: value.name, second: reader.name }]
+          ? [{ first: first.name, second: reader.name, values }]
           : []
       if (!passes(nodes.get(reader.name)!, value.name)) return []
       value = reader
+      values.push(value.name)
     }
   })
 }
@@ -66,30 +72,36 @@ export function channelRanges(value: Tensor, into: Float64Array = new Float64Arr
   return into
 }
 
-/** Factors further than this from their mean would only help channels that hardly matter. */
-const MOST = 16
+/** How far channels are evened out: s = (range / reach)^exponent, `reach` 1 for all unless `shared`. */
+export interface EvenRule {
+  readonly exponent: number
+  /** Whether the second filter is spared: activations and weights share the trouble. */
+  readonly shared: boolean
+}
 
 /**
- * The graph with other weights: channel c of each pair's value becomes 1 / s[c] times as large, s[c] = sqrt(a[c] / w[c]), a the largest |x| of
- * the channel and w how large, at most, its weights are among those that share a scale with them (the output channel's). So
- * activations and weights share the trouble; where the second conv is depthwise w is 1 for all and s = a: weights have their own
- * scale per channel then.
- * @param ranges a, by the name of the pair's value
+ * A positive factor per channel of the pair's value; the channel becomes 1 / s times as large.
+ * @param ranges the largest |x| of each channel in the result of `pair.first`, not behind it: what comes before an activation is stored
+ *   with the scale of what comes behind, and must not be clipped on the side that the activation makes small
  */
-export function equalize(graph: Graph, pairs: readonly ConvPair[], ranges: ReadonlyMap<string, Float64Array>): Graph {
+export function evenFactors(graph: Graph, pair: ConvPair, ranges: Float64Array, rule: EvenRule): number[] {
+  const second = nodesByName(graph).get(pair.second) as ConvNode
+  const reach = weightReach(second, graph.weights.get(second.inputs[1]!)!)
+  return bounded(
+    Array.from(ranges, (range, c) => (range / (rule.shared ? Math.max(reach[c]!, 1e-6) : 1)) ** rule.exponent),
+  )
+}
+
+/** The graph with other weights: those of both convs of each pair. Pairs do not influence each other's factors. */
+export function equalize(graph: Graph, factorsOf: ReadonlyMap<ConvPair, readonly number[]>): Graph {
   const nodes = nodesByName(graph)
   const weights = new Map<string, Weight>(graph.weights)
   const scaled = (name: string, factor: (i: number) => number): void => {
     const { shape, data } = weights.get(name)!
     weights.set(name, { shape, data: data.map((value, i) => value * factor(i)) })
   }
-  for (const pair of pairs) {
+  for (const [pair, factors] of factorsOf) {
     const [first, second] = [nodes.get(pair.first) as ConvNode, nodes.get(pair.second) as ConvNode]
-    const reach = weightReach(second, weights.get(second.inputs[1]!)!)
-    const depthwise = second.op.group === reach.length
-    const factors = bounded(
-      Array.from(ranges.get(pair.between)!, (a, c) => (depthwise ? a : Math.sqrt(a / Math.max(reach[c]!, 1e-6)))),
-    )
     const [, filter, bias] = first.inputs
     const perChannel = weights.get(filter!)!.data.length / factors.length
     scaled(filter!, (i) => 1 / factors[Math.floor(i / perChannel)]!)
@@ -99,6 +111,9 @@ export function equalize(graph: Graph, pairs: readonly ConvPair[], ranges: Reado
   }
   return { ...graph, weights }
 }
+
+/** Factors further than this from their mean would only help channels that hardly matter. */
+const MOST = 16
 
 /** Relative to their geometric mean, which changes nothing; 1 for channels that are always 0. */
 function bounded(factors: readonly number[]): number[] {
@@ -117,7 +132,7 @@ function inputChannels({ op }: ConvNode, { shape }: Weight): (i: number) => numb
   }
 }
 
-/** Per operand channel: the largest |w| as a share of the largest in its output channel, at most over output channels. */
+/** Per operand channel: the largest |w| as a share of the largest in its output channel, at most over output channels; 1 if depthwise. */
 function weightReach(node: ConvNode, filter: Weight): Float64Array {
   const perOutput = filter.data.length / filter.shape[0]!
   const largest = new Float64Array(filter.shape[0]!)

@@ -22,7 +22,7 @@ beforeAll(async () => {
   expect(result.failed).toEqual([])
 })
 
-test('the table is of the best method, never worse than one of them on the pictures for tuning', () => {
+test('the table is of the best method, never worse than one of them on the pictures that decide', () => {
   const { best } = report()
   expect(Object.keys(best!.sqnr)).toEqual(['kl', 'max', 'percentile', 'mse', 'tensor by tensor', 'best'])
   expect(best!.sqnr.best).toBe(Math.max(...Object.values(best!.sqnr)))
@@ -59,11 +59,16 @@ test('the equalised graph has a file of its own and is what everything reads', (
     expect(existsSync(join(p.root, 'build', file)), file).toBe(true)
   const { applied, pairs, sqnr, float_difference } = JSON.parse(p.read('build/tiny_equalization.json'))
   expect(pairs).toHaveLength(2)
+  // Nine pictures are too few to hold some out.
   expect(applied).toBe(sqnr.sure)
+  expect(sqnr.after).toBeGreaterThanOrEqual(sqnr.before)
   expect(float_difference).toBeLessThan(1e-4)
 })
 
 test('one picture more: what was tuned is done again, but the pictures are not', async () => {
+  // With so few pictures the tenth has a say in the factors, too, and the graph would be another one.
+  p.yaml = { ...p.yaml, calibration: { ...calibration, bias_correction: false, equalize: false } }
+  await p.build(['calibrate'])
   p.write('pictures/p99.png', await picture(99))
   await p.build(['calibrate'])
   expect(p.pieces('calibrate')).toEqual([1, 10])

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { channelRanges, equalizable, equalize } from '../../src/calibrate/equalize.js'
+import { channelRanges, type EvenRule, equalizable, equalize, evenFactors } from '../../src/calibrate/equalize.js'
 import { emitOnnx } from '../../src/ir/emit.js'
 import type { Graph, Node, Op, Tensor } from '../../src/ir/graph.js'
 import { openSession } from '../../src/runtime/session.js'
@@ -74,33 +74,64 @@ async function run(graph: Graph, outputs: string[], x: Tensor): Promise<Map<stri
 test('between convs with nothing but homogeneous layers in between; not across Relu6, second readers, outputs', () => {
   const graph = network()
   expect(equalizable(graph)).toEqual([
-    { first: 'a', between: 'leaky', second: 'dw' },
-    { first: 'dw', between: 'pool', second: 'grouped' },
+    { first: 'a', second: 'dw', values: ['a', 'leaky'] },
+    { first: 'dw', second: 'grouped', values: ['dw', 'pool'] },
   ])
   expect(equalizable({ ...graph, outputs: ['last', 'leaky'] })).toEqual([
-    { first: 'dw', between: 'pool', second: 'grouped' },
+    { first: 'dw', second: 'grouped', values: ['dw', 'pool'] },
   ])
   const shared = graph.nodes.map((node) => (node.name === 'grouped' ? { ...node, inputs: ['pool', 'wg', 'bd'] } : node))
   expect(equalizable({ ...graph, nodes: shared })).toEqual([])
 })
 
+const evenly = (graph: Graph, values: ReadonlyMap<string, Tensor>, rule: EvenRule): Graph =>
+  equalize(
+    graph,
+    new Map(
+      equalizable(graph).map((pair) => [pair, evenFactors(graph, pair, channelRanges(values.get(pair.first)!), rule)]),
+    ),
+  )
+const spread = (value: Tensor): number => {
+  const sizes = [...channelRanges(value)].filter((size) => size > 0)
+  return Math.max(...sizes) / Math.min(...sizes)
+}
+
 test('the network computes the same, and the channels in between are nearer to each other', async () => {
   const graph = network()
-  const pairs = equalizable(graph)
   const x = random([1, 3, SIDE, SIDE])
-  const names = ['leaky', 'pool', 'last']
+  const names = ['a', 'dw', 'last']
   const before = await run(graph, names, x)
-  const ranges = new Map(pairs.map(({ between }) => [between, channelRanges(before.get(between)!)]))
-  const after = await run(equalize(graph, pairs, ranges), names, x)
-  const [old, now] = [before.get('last')!.data, after.get('last')!.data]
-  const most = Math.max(...old.map(Math.abs))
-  for (const [i, value] of now.entries()) expect(Math.abs(value - old[i]!) / most).toBeLessThan(1e-5)
-
-  const spread = (value: Tensor): number => {
-    const sizes = [...channelRanges(value)].filter((size) => size > 0)
-    return Math.max(...sizes) / Math.min(...sizes)
+  for (const shared of [false, true]) {
+    const after = await run(evenly(graph, before, { exponent: 0.5, shared }), names, x)
+    const [old, now] = [before.get('last')!.data, after.get('last')!.data]
+    const most = Math.max(...old.map(Math.abs))
+    for (const [i, value] of now.entries()) expect(Math.abs(value - old[i]!) / most).toBeLessThan(1e-5)
+    for (const name of ['a', 'dw']) expect(spread(after.get(name)!)).toBeLessThan(0.7 * spread(before.get(name)!))
+    // Half the way in logarithms; the second conv is depthwise, so that there is no filter to spare.
+    expect(spread(after.get('a')!) ** 2).toBeCloseTo(spread(before.get('a')!), 2)
   }
-  for (const name of ['leaky', 'pool']) expect(spread(after.get(name)!)).toBeLessThan(0.7 * spread(before.get(name)!))
-  // The second conv is depthwise: nothing speaks against channels of one size.
-  expect(spread(after.get('leaky')!)).toBeCloseTo(1, 4)
+  const whole = await run(evenly(graph, before, { exponent: 1, shared: false }), names, x)
+  expect(spread(whole.get('a')!)).toBeCloseTo(1, 4)
+})
+
+test('a channel is as large as it is stored: large on the side that an activation makes small, too', async () => {
+  const graph = network()
+  // Channel 0 of `a` is far below 0 everywhere: behind the LeakyRelu it is a tenth of that.
+  graph.weights.get('ba')!.data[0] = -300
+  const x = random([1, 3, SIDE, SIDE])
+  const before = await run(graph, ['a', 'leaky', 'dw'], x)
+  const [stored, behind] = ['a', 'leaky'].map((name) => channelRanges(before.get(name)!)[0]!)
+  expect(stored! / behind!).toBeCloseTo(10, 4)
+  const after = await run(evenly(graph, before, { exponent: 1, shared: false }), ['a'], x)
+  expect(spread(after.get('a')!)).toBeCloseTo(1, 4)
+})
+
+test('only the pairs that are named change', () => {
+  const graph = network()
+  const [pair] = equalizable(graph)
+  const even = equalize(graph, new Map([[pair!, [1, 2, 4, 8]]]))
+  const changed = [...even.weights].filter(([name, { data }]) =>
+    data.some((w, i) => w !== graph.weights.get(name)!.data[i]),
+  )
+  expect(changed.map(([name]) => name)).toEqual(['wa', 'ba', 'wd'])
 })
