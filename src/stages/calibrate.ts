@@ -25,7 +25,7 @@ export function calibrateStage(recipe: Recipe, calibration: Calibration & { data
       'calibration.bias_correction': calibration.biasCorrection,
       ...(usesPercentile ? { 'calibration.percentile': calibration.percentile } : {}),
     },
-    identity: `calibrate 2, ${statisticsIdentity}`,
+    identity: `calibrate 3, ${statisticsIdentity}`,
     files: pictures,
     needs: [artifacts.mlir, artifacts.weights],
     outputs: [artifacts.table, artifacts.calibration],

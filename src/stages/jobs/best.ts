@@ -12,7 +12,7 @@ import type { SampleFile } from './load.js'
 import { int8Loss, readFeeds, withReferences } from './network-loss.js'
 
 export interface BestReport {
-  /** Of the whole network on the tuning pictures, dB, with every layer in INT8: of the methods, and of what is taken, `best`. */
+  /** Of the whole network on the pictures that decide, dB, with every layer in INT8: of the methods, and of what is taken, `best`. */
   readonly sqnr: Readonly<Record<string, number>>
   /** Scales for which the methods disagree, and how many of them take a threshold of which method. */
   readonly decided: number
@@ -23,19 +23,20 @@ export interface BestReport {
 const morePercentiles = [99.9, 99.999]
 
 /** Raise it when thresholds or errors come out differently. */
-const bestIdentity = `best 1, ${runtimeIdentity}`
+const bestIdentity = `best 2, ${runtimeIdentity}`
 
 /**
- * Costs the tuning of every method, per tuning picture one float run with seven runs of every layer, and the runs of 18 INT8 networks.
- * Tuned thresholds, each picture's errors
- * and each network's loss are kept.
- * @param tune pictures to decide on, at least one
+ * Costs the tuning of every method, per deciding picture one float run with seven runs of every layer, and the runs of 18 INT8 networks.
+ * Tuned thresholds, each picture's errors and each network's loss are kept.
+ * @param tune pictures for tuning
+ * @param decide pictures to decide on, at least one; a handful is learnt by heart
  */
 export async function bestOfMethods(
   graph: Graph,
   statistics: ReadonlyMap<string, TensorStatistics>,
   percentile: number,
   tune: readonly SampleFile[],
+  decide: readonly SampleFile[],
   { memo, digest }: { readonly memo: Memo; readonly digest: string },
   progress: (layers: number) => void,
 ): Promise<{ thresholds: Thresholds; report: BestReport }> {
@@ -53,19 +54,20 @@ export async function bestOfMethods(
   const parts = new Map(METHODS.map((method) => [method as string, proposals.get(method)!]))
   const choices = choicesOf(scaleGroups(graph, parts.get('kl')!), [...proposals.values()])
   const judge = await openJudge(graph, choices)
+  const pictures = await readFeeds(graph, decide)
   const errors: number[][][] = []
-  for (const [i, file] of tune.entries()) {
+  for (const [i, file] of decide.entries()) {
     const key = memoKey(bestIdentity, 'errors', digest, JSON.stringify(choices), file.digest)
-    errors.push(await kept(memo, key, () => judge.errors(feeds[i]!)))
+    errors.push(await kept(memo, key, () => judge.errors(pictures[i]!)))
   }
   await judge.release()
   const picked = pickThresholds(choices, errors, parts.get('kl')!)
 
-  const references = await withReferences(graph, feeds)
+  const references = await withReferences(graph, pictures)
   const lossOf = (set: Thresholds): Promise<number> =>
     kept(
       memo,
-      memoKey(bestIdentity, 'loss', digest, JSON.stringify([...set]), ...tune.map((file) => file.digest)),
+      memoKey(bestIdentity, 'loss', digest, JSON.stringify([...set]), ...decide.map((file) => file.digest)),
       () => int8Loss(graph, set, references),
     )
   const losses = new Map<string, number>()

@@ -107,7 +107,15 @@ export async function chooseThresholds(
   const advance = (layers: number): void => progress(layers, passes * (graph.nodes.length - inputsOf(graph).length))
   const { thresholds: chosen, report: best } =
     args.method === 'best'
-      ? await bestOfMethods(graph, merged, args.percentile, tune, { memo, digest: args.graph.digest }, advance)
+      ? await bestOfMethods(
+          graph,
+          merged,
+          args.percentile,
+          tune,
+          args.pictures.slice(0, Math.max(DECIDING, tune.length)),
+          { memo, digest: args.graph.digest },
+          advance,
+        )
       : {
           thresholds: await tuneThresholds(
             graph,
@@ -159,6 +167,9 @@ async function asymmetricOrNot(
     report: { applied: sqnr.sure, layers, pictures: references.length, sqnr },
   }
 }
+
+/** Pictures that `best` decides on. On five it chose what was worse than a single method on others. */
+const DECIDING = 16
 
 /** Memory for values of the pictures that corrections are measured on; at most so many pictures, a third of them held out. */
 const CORRECTION_BYTES = 256 * 2 ** 20
