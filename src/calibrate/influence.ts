@@ -29,7 +29,7 @@ export interface Influence {
     readonly picture: string
     readonly others: number
   }[]
-  /** Most influential first. */
+  /** Those that are worth a warning first, then the most influential. */
   readonly pictures: readonly {
     readonly picture: string
     /** Tensors in which it stands out, and of how many of those it sets the threshold. */
@@ -48,7 +48,7 @@ export interface Influence {
 const BEYOND = 1.05
 /** Two colours in three channels. */
 const BLANK = 6
-/** With fewer pictures each of them sets something. */
+/** With fewer pictures none is called strange. */
 const FEW = 8
 /** Above these a picture is worth a warning: a share of the tensors, and times the ordinary difference. */
 const MUCH = 0.25
@@ -111,23 +111,44 @@ export function influenceOf(
   }))
   return {
     tensors,
-    pictures: found.sort((a, b) => b.sets - a.sets || b.stands_out - a.stands_out || b.unlike - a.unlike),
+    pictures: found.sort(
+      (a, b) =>
+        suspicion(b, found.length, tensors.length) - suspicion(a, found.length, tensors.length) ||
+        b.sets - a.sets ||
+        b.stands_out - a.stands_out ||
+        b.unlike - a.unlike,
+    ),
   }
+}
+
+type PictureInfluence = Influence['pictures'][number]
+
+/** 0 for an ordinary picture. With few pictures each of them sets something. */
+function suspicion({ blank, sets, unlike }: PictureInfluence, pictures: number, tensors: number): number {
+  if (blank) return 3
+  if (pictures < FEW) return 0
+  return sets > MUCH * tensors ? 2 : unlike > STRANGE ? 1 : 0
 }
 
 /** About pictures that a person should look at. */
 export function inspectInfluence({ tensors, pictures }: Influence): Warning[] {
-  return pictures.flatMap(({ picture, stands_out, sets, unlike, blank }) => {
+  return pictures.flatMap((found) => {
+    const { picture, stands_out, sets, unlike } = found
     const warn = (message: string): Warning[] => [{ about: picture, message }]
-    if (blank) return warn('a calibration picture of hardly more than one colour: remove it from the data set')
-    if (pictures.length < FEW) return []
-    if (sets > MUCH * tensors.length)
-      return warn(`sets ${sets} of ${tensors.length} thresholds alone: is it a picture like the others?`)
-    if (unlike > STRANGE)
-      return warn(
-        `its values differ ${unlike.toFixed(1)} times as much from the other pictures' as is usual${stands_out > 0 ? `, and it has the largest in ${stands_out} of ${tensors.length} tensors` : ''}: look at it`,
-      )
-    return []
+    switch (suspicion(found, pictures.length, tensors.length)) {
+      case 3:
+        return warn('a calibration picture of hardly more than one colour: remove it from the data set')
+      case 2:
+        return warn(
+          `sets ${sets} of ${tensors.length} thresholds alone: remove it, or add more pictures like it if the network is to see such`,
+        )
+      case 1:
+        return warn(
+          `its values differ ${unlike.toFixed(1)} times as much from the other pictures' as is usual${stands_out > 0 ? `, and it has the largest in ${stands_out} of ${tensors.length} tensors` : ''}: look at it`,
+        )
+      default:
+        return []
+    }
   })
 }
 

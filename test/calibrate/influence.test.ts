@@ -42,7 +42,10 @@ test('a picture that reaches three times as far in two tensors stands out there,
   const high = influenceOf(wide, ['input'], at(2))
   expect(high.pictures[0]).toMatchObject({ picture: 'p3.jpg', stands_out: 2, sets: 2 })
   expect(inspectInfluence(high)).toEqual([
-    { about: 'p3.jpg', message: 'sets 2 of 5 thresholds alone: is it a picture like the others?' },
+    {
+      about: 'p3.jpg',
+      message: 'sets 2 of 5 thresholds alone: remove it, or add more pictures like it if the network is to see such',
+    },
   ])
   const a = high.tensors.find(({ layer }) => layer === 'a')!
   expect([a.picture, a.largest, Number(a.others.toFixed(3))]).toEqual(['p3.jpg', 3, 0.996])
@@ -65,4 +68,15 @@ test('a picture of one colour is told; so is one whose values are of another siz
   const warnings = inspectInfluence(dim)
   expect(warnings.map(({ about }) => about)).toEqual(['p3.jpg'])
   expect(warnings[0]!.message).toContain('from the other pictures')
+})
+
+test('a picture that is warned of comes first, also before one that stretches more tensors', () => {
+  const blank = pictures((layer) => (layer === 'input' ? new Float32Array(500).fill(0.5) : undefined))
+  const wide = pictures((layer) => (layer === 'a' ? sized(laplace(500, 7), 3) : undefined))
+  const both = new Map([...blank].map(([name, extents]) => [name, name === 'p7.jpg' ? wide.get('p3.jpg')! : extents]))
+  const { pictures: found } = influenceOf(both, ['input'], at(2))
+  expect(found.slice(0, 2)).toMatchObject([
+    { picture: 'p3.jpg', sets: 0, blank: true },
+    { picture: 'p7.jpg', sets: 1, blank: false },
+  ])
 })
