@@ -157,14 +157,18 @@ function probeOf(graph: Graph, group: ScaleGroup): Probe {
   }
   const compute = (node: Node): void => {
     for (const name of node.inputs) if (!members.has(name)) feed(name)
-    made.push({ ...node, inputs: node.inputs.map((name) => roundedAs.get(name) ?? name) })
+    made.push({ ...node, inputs: node.inputs.map((name) => (members.has(name) && roundedAs.get(name)) || name) })
   }
   for (const node of graph.nodes) {
     if (members.has(node.name)) {
       if (inside(node)) compute(node)
       else feed(node.name)
       if (!inside(node) || node.op.type === 'LeakyRelu' || node.op.type === 'PRelu') round(node)
-    } else if (readers.has(node.name)) compute(node)
+    } else if (readers.has(node.name)) {
+      // Another reader may take its exact result: that one has the plain name.
+      compute({ ...node, name: `quant:result:${node.name}` })
+      roundedAs.set(node.name, made.at(-1)!.name)
+    }
   }
   const ends = group.members.filter((member) => graph.outputs.includes(member) || users.get(member)!.some(isArgMax))
   const judged = [...readers, ...ends].map((name) => ({ exact: name, rounded: roundedAs.get(name) ?? name }))

@@ -68,6 +68,22 @@ describe('the best of several thresholds', () => {
     expect(new Set(errors).size).toBe(4)
   })
 
+  it('is judged by layers that read one another, too: each with the exact result of the other', async () => {
+    const plain = network()
+    const nodes = plain.nodes.map((one) => (one.name === 'sum' ? { ...one, inputs: ['leaky', 'b'] } : one))
+    const graph: Graph = { ...plain, nodes }
+    const thresholds = [0.5, 2]
+    const errors = async (net: Graph): Promise<number[]> => {
+      const judge = await openJudge(net, [{ group, thresholds }])
+      const [found] = await judge.errors({ x: { shape, data: x } })
+      await judge.release()
+      return found!
+    }
+    // Of b alone, as if nobody else read the group: the sum adds only rounding of leaky itself.
+    const alone = await errors({ ...plain, nodes: plain.nodes.slice(0, -1), outputs: ['b'] })
+    for (const [i, error] of (await errors(graph)).entries()) expect(error).toBeGreaterThan(alone[i]!)
+  })
+
   it('is judged by the values themselves where an ArgMax reads them', async () => {
     const net = network()
     const place = { ...node('place', { type: 'ArgMax', axis: 1, keepDims: true }, ['a']), shape: [1, 1, SIDE, SIDE] }
