@@ -56,7 +56,7 @@ export async function equalizeModel(
   const pairs = equalizable(graph)
   const references = await withReferences(graph, await readFeeds(graph, args.pictures))
   const chosenOn = references.slice(0, args.chosenOn)
-  const options = pairs.length > 0 ? await optionsFor(graph, pairs, chosenOn) : []
+  const options = await optionsFor(graph, pairs, chosenOn)
   const choice = await choose(graph, pairs, options, chosenOn, progress)
   const even = evenGraph(graph, choice)
   const changed = [...choice.values()].filter(({ factors }) => factors).length
@@ -66,9 +66,9 @@ export async function equalizeModel(
     throw new QuantError('model', `equalisation changed what the float network computes, by ${difference}`, {
       hint: 'set `calibration.equalize: false`, and report it with the model',
     })
-  const plain: Choice = new Map(pairs.map((pair) => [pair, options[0]!]))
-  const before = pairs.length > 0 ? await lossesOf(graph, plain, references) : references.map(() => 0)
-  const after = changed > 0 ? await lossesOf(graph, choice, references) : before
+  const [{ thresholds }] = options
+  const before = await int8Losses(graph, thresholds, references)
+  const after = changed > 0 ? await lossesOf(graph, thresholds, choice, references) : before
   const gain = (from: number, to?: number): Gain => gainOf(before.slice(from, to), after.slice(from, to))
   const sqnr = gain(0, chosenOn.length)
   const heldOut = references.length > chosenOn.length ? gain(chosenOn.length) : undefined
@@ -110,8 +110,9 @@ async function optionsFor(
   pairs: readonly ConvPair[],
   pictures: readonly Referenced[],
 ): Promise<[Option, ...Option[]]> {
-  const ranges = await rangesOf(graph, pairs, pictures)
   const options: [Option, ...Option[]] = [{ name: 'none', thresholds: await calibrated(graph, pictures) }]
+  if (pairs.length === 0) return options
+  const ranges = await rangesOf(graph, pairs, pictures)
   for (const rule of RULES) {
     const factors = new Map(pairs.map((pair) => [pair, evenFactors(graph, pair, ranges.get(pair)!, rule)]))
     options.push({ name: rule.name, factors, thresholds: await calibrated(equalize(graph, factors), pictures) })
@@ -129,14 +130,14 @@ const BLOCKS = 8
 async function choose(
   graph: Graph,
   pairs: readonly ConvPair[],
-  options: readonly Option[],
+  options: readonly [Option, ...Option[]],
   pictures: readonly Referenced[],
   progress: Progress,
 ): Promise<Choice> {
   const size = Math.max(1, Math.ceil(pairs.length / BLOCKS))
   const blocks = Math.ceil(pairs.length / size)
   const measured = async (choice: Choice): Promise<{ choice: Choice; losses: readonly number[] }> => {
-    const losses = await lossesOf(graph, choice, pictures)
+    const losses = await lossesOf(graph, options[0].thresholds, choice, pictures)
     progress(1, options.length + blocks * (options.length - 1))
     return { choice, losses }
   }
@@ -164,9 +165,13 @@ const evenGraph = (graph: Graph, choice: Choice): Graph =>
   )
 
 /** Of INT8. A pair's factors change the values between its convs and no others: their thresholds are those of its option. */
-async function lossesOf(graph: Graph, choice: Choice, pictures: readonly Referenced[]): Promise<number[]> {
-  const [any] = choice.values()
-  const thresholds = new Map(any!.thresholds)
+async function lossesOf(
+  graph: Graph,
+  plain: Thresholds,
+  choice: Choice,
+  pictures: readonly Referenced[],
+): Promise<number[]> {
+  const thresholds = new Map(plain)
   for (const [{ values }, option] of choice)
     for (const value of values) thresholds.set(value, option.thresholds.get(value)!)
   return int8Losses(evenGraph(graph, choice), thresholds, pictures)
