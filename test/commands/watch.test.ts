@@ -113,7 +113,7 @@ test('what it needs may come later, and its own writes into a watched folder are
 test('a change of what a build reads stops it; what comes out is as if there had been no first one', async () => {
   const search = (input_num: number): Yaml => ({
     ...tinyYaml,
-    variants: { mix: { quantize: 'INT8', mix: { input_num, min_improvement: 0.0001 } } },
+    variants: { mix: { quantize: 'INT8', mix: { input_num, min_improvement: 0.0001, loss_table: 'exhaustive' } } },
   })
   const p = await project(search(200))
   // The same picture with other bytes behind its end: as much work as others.
