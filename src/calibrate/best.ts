@@ -12,7 +12,10 @@ import type { Threshold, Thresholds } from './threshold.js'
 
 /** Values that are stored with one scale. */
 export interface ScaleGroup {
-  /** The member whose threshold becomes that scale. */
+  /**
+   * Whose threshold becomes that scale. Mostly a member, but a Concat whose operands took its range may itself have taken that of
+   * the MaxPool that reads it: then it is a member of the MaxPool's group.
+   */
   readonly layer: string
   /** In graph order. */
   readonly members: readonly string[]
@@ -82,8 +85,8 @@ export async function openJudge(graph: Graph, choices: readonly Choice[]): Promi
 }
 
 /**
- * The thresholds of the smallest errors, added up over pictures; all members of a group get the group's. Layers without a choice
- * keep those of `base`.
+ * The thresholds of the smallest errors, added up over pictures, for the layers whose thresholds count. All others keep those of `base`,
+ * also members of a group: they may be what counts in another one.
  * @param errors per picture what `Judge.errors` gave for `choices`
  */
 export function pickThresholds(
@@ -95,10 +98,7 @@ export function pickThresholds(
   for (const [i, { group, thresholds }] of choices.entries()) {
     const sums = thresholds.map((_, k) => errors.reduce((sum, picture) => sum + picture[i]![k]!, 0))
     const threshold = thresholds[sums.indexOf(Math.min(...sums))] ?? thresholds[0]!
-    for (const member of group.members) {
-      const known = base.get(member)
-      if (known) picked.set(member, { ...known, threshold })
-    }
+    picked.set(group.layer, { ...base.get(group.layer)!, threshold })
   }
   return picked
 }

@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { choicesOf, openJudge, pickThresholds, type ScaleGroup } from '../../src/calibrate/best.js'
 import type { Thresholds } from '../../src/calibrate/threshold.js'
 import type { Graph, Node } from '../../src/ir/graph.js'
+import { propagateScales, scaleGroups } from '../../src/quantize/propagate.js'
+import { conv1, graphOf, pool, thresholdsOf, weight } from '../quantize/float-graph.js'
 import { laplace, uniforms } from './random.js'
 
 const SIDE = 12
@@ -116,7 +118,7 @@ describe('the best of several thresholds', () => {
     expect(choicesOf([group, alone], [set(2, 7), set(3, 7), set(2, 7)])).toEqual([{ group, thresholds: [2, 3] }])
   })
 
-  it('is what adds up to least over the pictures, the first of equals, and goes to all that share the scale', () => {
+  it('is what adds up to least over the pictures, the first of equals, for the layer whose threshold counts', () => {
     const base: Thresholds = new Map([
       ['x', { threshold: 1, min: 0, max: 1 }],
       ['a', { threshold: 5, min: -9, max: 4 }],
@@ -126,8 +128,39 @@ describe('the best of several thresholds', () => {
     const picked = pickThresholds(choices, [[[0.5, 0.1, 0.2]], [[0.5, 0.4, 0.3]]], base)
     expect([...picked]).toEqual([
       ['x', { threshold: 1, min: 0, max: 1 }],
-      ['a', { threshold: 3, min: -9, max: 4 }],
+      ['a', { threshold: 5, min: -9, max: 4 }],
       ['leaky', { threshold: 3, min: -3, max: 4 }],
     ])
+  })
+
+  it('reaches the operands of a concat, though the concat itself takes the scale of the pool behind it', () => {
+    const graph = graphOf(
+      [
+        ['x', { type: 'Input' }],
+        ['a', conv1, ['x', 'w']],
+        ['b', conv1, ['x', 'w']],
+        ['joined', { ...none, type: 'Concat', axis: 1 }, ['a', 'b'], [1, 4, 4, 4]],
+        ['pool', pool, ['joined'], [1, 4, 2, 2]],
+      ],
+      { w: weight([2, 2, 1, 1], 1) },
+    )
+    const sets = [
+      { x: 1, a: 2, b: 3, joined: 4, pool: 5 },
+      { x: 1, a: 2, b: 3, joined: 40, pool: 50 },
+    ].map(thresholdsOf)
+    const choices = choicesOf(scaleGroups(graph, sets[0]!), sets)
+    expect(choices).toEqual([
+      { group: { layer: 'joined', members: ['a', 'b'], signed: true }, thresholds: [4, 40] },
+      { group: { layer: 'pool', members: ['joined', 'pool'], signed: true }, thresholds: [5, 50] },
+    ])
+    const errors = [
+      [
+        [1, 0],
+        [0, 1],
+      ],
+    ]
+    const types = propagateScales(graph, pickThresholds(choices, errors, sets[0]!))
+    const stored = Object.fromEntries([...types].map(([name, { scale }]) => [name, Math.round(scale * 127)]))
+    expect(stored).toEqual({ x: 1, a: 40, b: 40, joined: 5, pool: 5 })
   })
 })

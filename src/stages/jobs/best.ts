@@ -103,9 +103,8 @@ async function mixBlocks(
   const size = Math.max(1, Math.ceil(choices.length / BLOCKS))
   let best = { set: from, loss: await lossOf(from) }
   for (let at = 0; at < choices.length; at += size) {
-    const members = choices.slice(at, at + size).flatMap(({ group }) => group.members)
     const set = new Map(best.set)
-    for (const member of members) if (other.has(member)) set.set(member, other.get(member)!)
+    for (const { group } of choices.slice(at, at + size)) set.set(group.layer, other.get(group.layer)!)
     const loss = await lossOf(set)
     if (loss < best.loss) best = { set, loss }
   }
