@@ -1,5 +1,6 @@
 /** How far apart the boxes of two networks are, without labels: what a search for mixed precision makes small. */
 import type { Tensor } from '../ir/graph.js'
+import type { Ranked } from './classification.js'
 import { candidates } from './decode/candidates.js'
 import { nms } from './nms.js'
 import { type Box, type DetectorSpec, iou } from './types.js'
@@ -55,4 +56,19 @@ export function boxDistance(reference: readonly Box[], found: readonly Box[]): n
     weight += box.score
   }
   return weight === 0 ? 0 : missing / weight
+}
+
+/**
+ * How far a quantized classifier is from the float one on one picture, from 0 (the same) to 1: half of what the probabilities of the
+ * classes that the float network ranks, and of all others together, differ.
+ */
+export function classDistance(reference: readonly Ranked[], found: readonly Ranked[]): number {
+  const scores = new Map(found.map(({ classId, score }) => [classId, score]))
+  let [apart, rest] = [0, 0]
+  for (const { classId, score } of reference) {
+    const other = scores.get(classId) ?? 0
+    apart += Math.abs(score - other)
+    rest += other - score
+  }
+  return (apart + Math.abs(rest)) / 2
 }

@@ -1,10 +1,13 @@
 import type { Calibration } from '../config/config.js'
 import { memoKey } from '../engine/memo.js'
+import type { Json } from '../engine/reason.js'
 import type { Stage, StageContext } from '../engine/stage.js'
 import { runtimeIdentity } from '../runtime/identity.js'
 import type { Recipe } from './context.js'
 import { filesOfDataset } from './dataset.js'
+import { classifierNames, detectorParams, detectorSpec } from './detect.js'
 import type { GraphFiles } from './jobs/load.js'
+import type { Reading } from './jobs/outputs.js'
 import { chunksOf, doMissing } from './pieces.js'
 
 /** Raise it when the statistics of a picture change. */
@@ -14,6 +17,7 @@ const statisticsIdentity = `statistics 2, ${runtimeIdentity}`
 export function calibrateStage(recipe: Recipe, calibration: Calibration & { dataset: string }): Stage {
   const { pool, artifacts } = recipe
   const pictures = calibrationPictures(recipe, calibration)
+  const reading = calibration.method === 'best' ? readingOf(recipe) : undefined
   const usesPercentile = calibration.method === 'percentile' || calibration.method === 'best'
   return {
     name: 'calibrate',
@@ -24,8 +28,9 @@ export function calibrateStage(recipe: Recipe, calibration: Calibration & { data
       ...(calibration.asymmetric ? { 'calibration.asymmetric': true } : {}),
       'calibration.bias_correction': calibration.biasCorrection,
       ...(usesPercentile ? { 'calibration.percentile': calibration.percentile } : {}),
+      ...readingParams(recipe, reading),
     },
-    identity: `calibrate 3, ${statisticsIdentity}`,
+    identity: `calibrate 3${calibration.method === 'best' ? ', best 7' : ''}, ${statisticsIdentity}`,
     files: pictures,
     needs: [artifacts.mlir, artifacts.weights],
     outputs: [artifacts.table, artifacts.calibration],
@@ -53,6 +58,7 @@ export function calibrateStage(recipe: Recipe, calibration: Calibration & { data
           groups: chunksOf(pieces, pool.size).map((chunk) => chunk.map(({ key }) => key)),
           method: calibration.method,
           percentile: calibration.percentile,
+          reading,
           pictures: pieces.map(({ name, path, digest }) => ({ name, path, digest })),
           tuneNum: calibration.tuneNum,
           asymmetric: calibration.asymmetric,
@@ -71,6 +77,21 @@ export function calibrateStage(recipe: Recipe, calibration: Calibration & { data
       }
     },
   }
+}
+
+/** Which boxes a user wants to see, or how classes are called, is no reason to calibrate anew: this is what the network is, and a usual IoU. */
+function readingOf(recipe: Recipe): Reading | undefined {
+  const detector = detectorSpec(recipe)
+  if (detector) return { detector: { ...detector, classes: detector.classes.map((_, i) => `${i}`), iou: 0.45 } }
+  const classes = classifierNames(recipe)?.length
+  return classes === undefined ? undefined : { classes }
+}
+
+function readingParams(recipe: Recipe, reading: Reading | undefined): Record<string, Json> {
+  if (reading === undefined) return {}
+  if ('classes' in reading) return { 'verify.classifier.classes': reading.classes }
+  const { iou: _, ...network } = detectorParams(recipe)['verify.detector'] as Record<string, Json>
+  return { 'verify.detector': { ...network, classes: reading.detector.classes.length } }
 }
 
 /** The pictures of calibration, sorted; the search takes the first of them. */

@@ -29,6 +29,23 @@ test('the table is of the best method, never worse than one of them on the pictu
   expect(table().method).toBe('best')
 })
 
+test('outputs are clipped as the boxes say: what is read from them is a reason to calibrate, what a user wants to see is none', async () => {
+  const { outputs } = report().best!
+  expect(outputs).toMatchObject({ by: 'boxes', pictures: 9 })
+  expect(outputs!.distance.before).toBeGreaterThan(0)
+  expect(outputs!.distance.after).toBeLessThanOrEqual(outputs!.distance.before)
+  const { verify } = tinyYaml
+  const withDetector = async (detector: object): Promise<boolean> => {
+    const yaml = p.yaml
+    p.yaml = { ...yaml, verify: { ...verify, detector: { ...verify.detector, ...detector } } }
+    const { because } = (await p.plan()).find(({ stage }) => stage.name === 'calibrate')!
+    p.yaml = yaml
+    return because.length > 0
+  }
+  expect(await withDetector({ score: 0.6, iou: 0.3, classes: ['speck', 'hoop'] })).toBe(false)
+  expect(await withDetector({ anchors: [[5, 4, 8, 8, 16, 16]] })).toBe(true)
+})
+
 test('biases are corrected exactly when that gains on pictures that it has not seen, and the bmodel has them', async () => {
   const bias = report().bias_correction!
   expect(bias.pictures + bias.held_out!.pictures).toBe(9)
@@ -72,6 +89,15 @@ test('one picture more: what was tuned is done again, but the pictures are not',
   p.write('pictures/p99.png', await picture(99))
   await p.build(['calibrate'])
   expect(p.pieces('calibrate')).toEqual([1, 10])
+})
+
+test('without pictures for tuning the methods are compared as they are', async () => {
+  p.yaml = { ...p.yaml, calibration: { ...calibration, bias_correction: false, equalize: false, tune_num: 0 } }
+  expect((await p.build(['calibrate'])).failed).toEqual([])
+  const { best } = report()
+  expect(best!.decided).toBeGreaterThan(0)
+  expect(best!.sqnr.best).toBe(Math.max(...Object.values(best!.sqnr)))
+  expect(table().method).toBe('best')
 })
 
 test('a picture of one colour is warned of, and shows in the report', async () => {

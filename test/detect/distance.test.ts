@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { boxDistance } from '../../src/detect/distance.js'
+import { boxDistance, classDistance } from '../../src/detect/distance.js'
 import type { Box } from '../../src/detect/types.js'
 
 const box = (x0: number, width: number, score: number, classId = 0): Box => ({
@@ -37,4 +37,13 @@ it('weighs boxes by the float score', () => {
   const doubtful = box(30, 10, 0.1)
   expect(boxDistance([sure, doubtful], [sure])).toBeCloseTo(0.1, 12)
   expect(boxDistance([sure, doubtful], [doubtful])).toBeCloseTo(0.9, 12)
+})
+
+it('of classes is the probability that went elsewhere, also to classes that were not ranked', () => {
+  const ranked = (...scores: number[]) => scores.map((score, classId) => ({ classId, score }))
+  expect(classDistance(ranked(0.7, 0.3), ranked(0.7, 0.3))).toBe(0)
+  expect(classDistance(ranked(0.7, 0.3), ranked(0.5, 0.5))).toBeCloseTo(0.2, 12)
+  expect(classDistance(ranked(0.7, 0.2), [{ classId: 5, score: 1 }])).toBeCloseTo(0.9, 12)
+  // A tenth is left for classes that are not ranked; of that nothing went away, and a fifth came.
+  expect(classDistance(ranked(0.7, 0.2), ranked(0.6, 0.1))).toBeCloseTo(0.2, 12)
 })

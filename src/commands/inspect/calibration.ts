@@ -19,6 +19,11 @@ export function describeCalibration(text: string, file: string): Described {
     lines.push(`whole network, dB: ${methods.join(', ')}`)
     const from = Object.entries(best.from).map(([name, scales]) => `${scales} by ${name}`)
     lines.push(`${count(best.decided, 'scale')} decided: ${from.join('; ')}`)
+    const { outputs } = best
+    if (outputs && outputs.judged > 0)
+      lines.push(
+        `outputs clipped ${outputs.applied ? `as ${outputs.by} say` : 'as they were'}: distance ${outputs.distance.before.toFixed(3)} -> ${outputs.distance.after.toFixed(3)}, ${decibel(outputs.sqnr)} on ${count(outputs.judged, 'picture')}`,
+      )
   }
   if (asymmetric)
     lines.push(

@@ -1,4 +1,7 @@
-/** `method: best`: the thresholds of every method, then the best of them for each tensor, then what the whole network does best with. */
+/**
+ * `method: best`: the thresholds of every method, then the best of them for each tensor, then what the whole network does best with, and
+ * at last, for outputs, what is read from them.
+ */
 import { type Choice, choicesOf, openJudge, pickThresholds } from '../../calibrate/best.js'
 import { METHODS, thresholdsOf } from '../../calibrate/choose.js'
 import type { TensorStatistics } from '../../calibrate/statistics.js'
@@ -9,34 +12,43 @@ import type { Graph } from '../../ir/graph.js'
 import { scaleGroups } from '../../quantize/propagate.js'
 import { runtimeIdentity } from '../../runtime/identity.js'
 import type { SampleFile } from './load.js'
-import { int8Loss, readFeeds, withReferences } from './network-loss.js'
+import { int8Loss, kept, readFeeds, withReferences } from './network-loss.js'
+import { clipOutputs, type OutputsReport, type Reading } from './outputs.js'
 
 export interface BestReport {
-  /** Of the whole network on the pictures that decide, dB, with every layer in INT8: of the methods, and of what is taken, `best`. */
+  /**
+   * Of the whole network on the pictures that decide, dB, with every layer in INT8: of the methods, and of what is best by it, `best`;
+   * `outputs` may trade some of that for boxes.
+   */
   readonly sqnr: Readonly<Record<string, number>>
   /** Scales for which the methods disagree, and how many of them take a threshold of which method. */
   readonly decided: number
   readonly from: Readonly<Record<string, number>>
+  /** Absent where nothing says how outputs are read. */
+  readonly outputs?: OutputsReport
 }
 
 /** Further out and further in than what `percentile` has. */
 const morePercentiles = [99.9, 99.999]
 
 /** Raise it when thresholds or errors come out differently. */
-const bestIdentity = `best 2, ${runtimeIdentity}`
+const bestIdentity = `best 3, ${runtimeIdentity}`
 
 /**
  * Costs the tuning of every method, per deciding picture one float run with seven runs of every layer, and the runs of 18 INT8 networks.
  * Tuned thresholds, each picture's errors and each network's loss are kept.
- * @param tune pictures for tuning
- * @param decide pictures to decide on, at least one; a handful is learnt by heart
+ * @param tune pictures for tuning; without any the methods' thresholds are compared as they are
+ * @param decide how many pictures decide, the first ones, at least one; a handful is learnt by heart
+ * @param reading how outputs are read, where that is known
  */
 export async function bestOfMethods(
   graph: Graph,
   statistics: ReadonlyMap<string, TensorStatistics>,
   percentile: number,
   tune: readonly SampleFile[],
-  decide: readonly SampleFile[],
+  all: readonly SampleFile[],
+  decide: number,
+  reading: Reading | undefined,
   { memo, digest }: { readonly memo: Memo; readonly digest: string },
   progress: (layers: number) => void,
 ): Promise<{ thresholds: Thresholds; report: BestReport }> {
@@ -52,11 +64,13 @@ export async function bestOfMethods(
     proposals.set(`percentile ${share}, untuned`, thresholdsOf(statistics, { method: 'percentile', percentile: share }))
 
   const parts = new Map(METHODS.map((method) => [method as string, proposals.get(method)!]))
-  const choices = choicesOf(scaleGroups(graph, parts.get('kl')!), [...proposals.values()])
+  const groups = scaleGroups(graph, parts.get('kl')!)
+  const choices = choicesOf(groups, [...proposals.values()])
   const judge = await openJudge(graph, choices)
-  const pictures = await readFeeds(graph, decide)
+  const deciding = all.slice(0, decide)
+  const pictures = await readFeeds(graph, deciding)
   const errors: number[][][] = []
-  for (const [i, file] of decide.entries()) {
+  for (const [i, file] of deciding.entries()) {
     const key = memoKey(bestIdentity, 'errors', digest, JSON.stringify(choices), file.digest)
     errors.push(await kept(memo, key, () => judge.errors(pictures[i]!)))
   }
@@ -67,7 +81,7 @@ export async function bestOfMethods(
   const lossOf = (set: Thresholds): Promise<number> =>
     kept(
       memo,
-      memoKey(bestIdentity, 'loss', digest, JSON.stringify([...set]), ...decide.map((file) => file.digest)),
+      memoKey(bestIdentity, 'loss', digest, JSON.stringify([...set]), ...deciding.map((file) => file.digest)),
       () => int8Loss(graph, set, references),
     )
   const losses = new Map<string, number>()
@@ -85,7 +99,10 @@ export async function bestOfMethods(
     counts[source] = (counts[source] ?? 0) + 1
   }
   const sqnr = Object.fromEntries([...losses].map(([name, loss]) => [name, -loss]))
-  return { thresholds: mixed, report: { sqnr, decided: choices.length, from: counts } }
+  const report = { sqnr, decided: choices.length, from: counts }
+  if (reading === undefined) return { thresholds: mixed, report }
+  const ends = await clipOutputs(graph, mixed, groups, [...proposals.values()], reading, all, { memo, digest })
+  return { thresholds: ends.thresholds, report: { ...report, outputs: ends.report } }
 }
 
 /** Every tensor by its own readers only. */
@@ -109,12 +126,4 @@ async function mixBlocks(
     if (loss < best.loss) best = { set, loss }
   }
   return best.set
-}
-
-async function kept<T>(memo: Memo, key: string, make: () => Promise<T>): Promise<T> {
-  const known = memo.get(key)
-  if (known) return JSON.parse(new TextDecoder().decode(known)) as T
-  const made = await make()
-  memo.put(key, new TextEncoder().encode(JSON.stringify(made)))
-  return made
 }

@@ -26,6 +26,7 @@ import { openSession, type Session } from '../../runtime/session.js'
 import { type BestReport, bestOfMethods } from './best.js'
 import { type GraphFiles, keep, loadGraph, readSample, type SampleFile, sampleInputs } from './load.js'
 import { type Gain, gainOf, int8Losses, readFeeds, withReferences } from './network-loss.js'
+import type { Reading } from './outputs.js'
 
 /** Statistics of every picture into the memo; those of all of them together, too, which spares reading the single ones again. */
 export async function analysePictures(
@@ -89,6 +90,8 @@ export async function chooseThresholds(
     groups: readonly (readonly string[])[]
     method: TableMethod
     percentile: number
+    /** Of `method: best`. */
+    reading: Reading | undefined
     /** All pictures, as `groups` has them; the first `tuneNum` are for tuning. */
     pictures: readonly (SampleFile & { readonly name: string })[]
     tuneNum: number
@@ -112,7 +115,9 @@ export async function chooseThresholds(
           merged,
           args.percentile,
           tune,
-          args.pictures.slice(0, Math.max(DECIDING, tune.length)),
+          args.pictures,
+          Math.max(DECIDING, tune.length),
+          args.reading,
           { memo, digest: args.graph.digest },
           advance,
         )
@@ -210,7 +215,11 @@ async function correctedOrNot(
 /** What calibration did beyond the table, in few words; each with a comma in front. */
 function noteOf({ best, asymmetric, bias_correction: bias }: CalibrationReport): string {
   const parts: string[] = []
-  if (best) parts.push(`${best.sqnr.best!.toFixed(2)} dB`)
+  if (best) {
+    parts.push(`${best.sqnr.best!.toFixed(2)} dB`)
+    const { applied, by, distance } = best.outputs ?? {}
+    if (applied) parts.push(`distance of ${by} ${distance!.before.toFixed(3)} -> ${distance!.after.toFixed(3)}`)
+  }
   if (asymmetric) {
     const { applied, layers, sqnr } = asymmetric
     const gain = `${sqnr.before.toFixed(2)} -> ${sqnr.after.toFixed(2)} dB`

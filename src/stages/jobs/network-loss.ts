@@ -1,5 +1,6 @@
 /** How far a quantized network ends from the float one, on a few pictures: what calibration decides by when a single layer cannot tell. */
 import type { Thresholds } from '../../calibrate/threshold.js'
+import type { Memo } from '../../engine/memo.js'
 import { emitOnnx } from '../../ir/emit.js'
 import type { Graph, Tensor } from '../../ir/graph.js'
 import { openQuantized } from '../../quantize/execute.js'
@@ -49,12 +50,16 @@ export interface Gain {
   readonly sure: boolean
 }
 
-/** From losses of the same pictures. Sure is what is above its own standard error. */
-export function gainOf(before: readonly number[], after: readonly number[]): Gain {
+/** From losses of the same pictures. Sure is what is above so many of its own standard errors. */
+export function gainOf(before: readonly number[], after: readonly number[], errors = 1): Gain {
   const gains = before.map((loss, i) => loss - after[i]!)
   const mean = meanLoss(gains)
   const variance = gains.reduce((sum, gain) => sum + (gain - mean) ** 2, 0) / Math.max(1, gains.length - 1)
-  return { before: -meanLoss(before), after: -meanLoss(after), sure: mean > Math.sqrt(variance / gains.length) }
+  return {
+    before: -meanLoss(before),
+    after: -meanLoss(after),
+    sure: mean > errors * Math.sqrt(variance / gains.length),
+  }
 }
 
 /** -SQNR in dB of each picture, with every layer in INT8 that can be; smaller is better. */
@@ -77,4 +82,13 @@ export async function int8Losses(
   }
   await session.release()
   return losses
+}
+
+/** A small piece of work, from the memo or made and put there. */
+export async function kept<T>(memo: Memo, key: string, make: () => Promise<T>): Promise<T> {
+  const known = memo.get(key)
+  if (known) return JSON.parse(new TextDecoder().decode(known)) as T
+  const made = await make()
+  memo.put(key, new TextEncoder().encode(JSON.stringify(made)))
+  return made
 }
