@@ -75,13 +75,11 @@ function* calibration({ calibration }: QuantYaml): Generator<Mistake> {
           `\`calibration.${setting}\` has no effect beside \`calibration.table\``,
           'remove one of the two',
         )
-  } else if (calibration.method === 'best' && calibration.tune_num === 0)
-    yield value(
-      ['calibration', 'tune_num'],
-      '`method: best` decides on the pictures for tuning, but `calibration.tune_num` is 0',
-      'set it to 5, or choose another method',
-    )
-  else if (calibration.percentile !== undefined && calibration.method !== 'percentile' && calibration.method !== 'best')
+  } else if (
+    calibration.percentile !== undefined &&
+    calibration.method !== 'percentile' &&
+    calibration.method !== 'best'
+  )
     yield key(
       ['calibration', 'percentile'],
       '`calibration.percentile` has no effect without `method: percentile`',

@@ -321,12 +321,6 @@ describe('settings that contradict each other', () => {
     '    |                             ~~~',
     '  set `preprocess.pixel_format` to gray',
   ])
-  mistake('the best method without pictures to judge by', '  method: kl', '  method: best\n  tune_num: 0', [
-    'quant.yaml:9:13: `method: best` decides on the pictures for tuning, but `calibration.tune_num` is 0',
-    '  9 |   tune_num: 0',
-    '    |             ~',
-    '  set it to 5, or choose another method',
-  ])
   mistake('a table and a way to make one, and a search without pictures', '  dataset: pics', '  table: t', [
     'quant.yaml:8:3: `calibration.method` has no effect beside `calibration.table`',
     '  8 |   method: kl',
