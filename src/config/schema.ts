@@ -132,7 +132,7 @@ const Calibration = section(
       oneOf(['kl', 'max', 'percentile', 'mse', 'best'], {
         default: 'kl',
         description:
-          'How a threshold is chosen from the values of a tensor; best: of all methods, the one that the layers which read it suffer least from, on the pictures for tuning. Vendor: run_calibration --cali_method (percentile: percentile9999).',
+          'How a threshold is chosen from the values of a tensor; best: of all methods, the one that the layers which read it and the whole network suffer least from; outputs as the boxes or classes say that `verify` reads from them. Vendor: run_calibration --cali_method (percentile: percentile9999).',
       }),
     ),
     percentile: Type.Optional(

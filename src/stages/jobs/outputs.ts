@@ -197,7 +197,7 @@ async function lossesByPicture(
       const { feeds } = await readSample(file, inputs)
       const exact = await sessions.float.run(feeds)
       const reference = graph.outputs.map((name) => exact.get(name)!)
-      const distance = readOutputs(graph, () => distanceFrom(reference, reading, shape))
+      const distance = distanceFrom(graph, reference, reading, shape)
       const lossOf = (outputs: readonly Tensor[]): Loss => ({
         distance: distance(outputs),
         sqnr: sqnrLoss(reference, outputs),
@@ -238,13 +238,15 @@ function tailOf(base: QGraph, variant: QGraph): { outputs: string[]; from: strin
 
 /** How far outputs are from what is read from the float network's, 0 to 1. */
 function distanceFrom(
+  graph: Graph,
   reference: readonly Tensor[],
   reading: Reading,
   inputShape: readonly number[],
 ): (outputs: readonly Tensor[]) => number {
   if ('detector' in reading) {
-    const boxes = strongBoxes(reference, reading.detector, inputShape)
-    return (outputs) => boxDistance(boxes, likeliestBoxes(outputs, reading.detector, inputShape, boxes))
+    const { detector } = reading
+    const boxes = readOutputs(graph, () => strongBoxes(reference, detector, inputShape))
+    return (outputs) => boxDistance(boxes, likeliestBoxes(outputs, detector, inputShape, boxes))
   }
   const ranking = rankClasses(reference, reading.classes)
   return (outputs) => classDistance(ranking, rankClasses(outputs, reading.classes))
