@@ -97,7 +97,7 @@ export function selectStage(recipe: Recipe, variant: Variant, mix: Search): Stag
       ...(mix.objective === 'detection' ? detectorParams(recipe) : {}),
       ...target.params,
     },
-    identity: `select 4, ${lossIdentity}, ${compileIdentity}`,
+    identity: `select 5, ${lossIdentity}, ${compileIdentity}`,
     files: [...new Set([...reads.files, ...target.files])],
     needs: [...reads.needs, files.lossTable],
     outputs: [files.qtable, files.selection],
@@ -151,6 +151,8 @@ interface Found {
   readonly maxCycles: number
   /** Of the target; null without one. */
   readonly reached: boolean | null
+  /** How many choices, on all pictures. */
+  readonly measured: number
   readonly tried: Selection['tried']
 }
 
@@ -169,8 +171,12 @@ async function searched({ recipe, context, mix, graph, prices, objective }: Task
   const maxCycles = mix.maxLatency ? cyclesOf(mix.maxLatency, whole.int8.cycles) : Infinity
   const drops = new Map<string, Drops>()
   let reached: boolean | null = mix.target ? false : null
-  const { steps, known } = await selectLayers({
-    candidates: tried.map((layers, i): Candidate => ({ layers, gain: alone[i]!.gain })),
+  const {
+    steps,
+    known,
+    measured: made,
+  } = await selectLayers({
+    candidates: tried.map((layers, i): Candidate => ({ layers, gain: alone[i]!.improvement })),
     int8: (await measured([int8Only]))[0]!,
     modes: mix.modes,
     complete: (choice) => complete(graph, choice),
@@ -207,6 +213,7 @@ async function searched({ recipe, context, mix, graph, prices, objective }: Task
     drops,
     maxCycles,
     reached,
+    measured: made,
     tried: tried
       .map((layers, i) => ({ layers, improvement: alone[i]!.improvement, pictures: alone[i]!.pictures }))
       .sort((a, b) => b.improvement - a.improvement),
@@ -214,8 +221,7 @@ async function searched({ recipe, context, mix, graph, prices, objective }: Task
 }
 
 interface Alone {
-  /** How much less the loss is, mean over so many pictures. */
-  readonly gain: number
+  /** Of the mean loss over so many pictures. */
   readonly improvement: number
   readonly pictures: number
 }
@@ -227,14 +233,10 @@ async function gainsOf(
 ): Promise<Alone[]> {
   const on = async (some: readonly Choice[], pictures: number): Promise<Alone[]> => {
     const [int8, ...losses] = (await measured([int8Only, ...some], pictures)) as [Measured, ...Measured[]]
-    return losses.map(({ loss }) => ({
-      gain: int8.loss - loss,
-      improvement: improvement(int8.loss, int8.loss, loss),
-      pictures,
-    }))
+    return losses.map(({ loss }) => ({ improvement: improvement(int8.loss, int8.loss, loss), pictures }))
   }
   const gains = await on(choices, firstPictures)
-  const best = [...gains.keys()].sort((a, b) => gains[b]!.gain - gains[a]!.gain || a - b).slice(0, ranked)
+  const best = [...gains.keys()].sort((a, b) => gains[b]!.improvement - gains[a]!.improvement || a - b).slice(0, ranked)
   const better = await on(
     best.map((index) => choices[index]!),
     rankingPictures,
@@ -254,11 +256,21 @@ async function historical({ recipe, context, mix, lossTable, prices, objective }
   const picked: Known = { ...after[0]!, choice, cycles: cycles[1]! }
   const known = [int8, picked].map((one) => ({ ...one, size: one.choice.size }))
   const front = paretoFront(known)
-  return { int8, picked, steps: [], front, drops: new Map(), maxCycles: Infinity, reached: null, tried: [] }
+  return {
+    int8,
+    picked,
+    steps: [],
+    front,
+    drops: new Map(),
+    maxCycles: Infinity,
+    reached: null,
+    measured: 1,
+    tried: [],
+  }
 }
 
 function selectionOf(recipe: Recipe, mix: Search, found: Found): Selection {
-  const { int8, picked, steps, front, drops, maxCycles, reached, tried } = found
+  const { int8, picked, steps, front, drops, maxCycles, reached, measured, tried } = found
   const figures = ({ choice, loss, sqnr, cycles }: Known) => ({
     loss: finite(loss),
     sqnr: finite(-sqnr),
@@ -277,6 +289,7 @@ function selectionOf(recipe: Recipe, mix: Search, found: Found): Selection {
     max_microseconds: Number.isFinite(maxCycles) ? maxCycles / 1000 : null,
     target: mix.target ? { ...mix.target, reached: reached === true } : null,
     pictures,
+    measured,
     all_int8: figures(int8),
     joint: figures(picked),
     layers: [...picked.choice.keys()],
@@ -288,6 +301,7 @@ function selectionOf(recipe: Recipe, mix: Search, found: Found): Selection {
       ...figures(step),
       microseconds_cheap: step.cheap / 1000,
       improvement: step.improvement,
+      measured: step.measured,
     })),
     front: front.map((one) => ({
       precision: precision(one),

@@ -16,6 +16,8 @@ export interface Selection {
   readonly target: { readonly figure: string; readonly value: number; readonly reached: boolean } | null
   /** On which losses were measured. */
   readonly pictures: number
+  /** So many choices besides all INT8, on all pictures. */
+  readonly measured: number
   readonly all_int8: Figures
   /** With what was chosen in float. */
   readonly joint: Figures
@@ -46,6 +48,7 @@ interface Figures {
   readonly map_drop?: number
 }
 
+/** With `added` and `dropped` it took another choice for the one before. */
 export interface SelectionStep extends Figures {
   readonly added?: readonly string[]
   readonly dropped?: readonly string[]
@@ -54,6 +57,8 @@ export interface SelectionStep extends Figures {
   /** By the sum over layers and casts that ranked the candidates. */
   readonly microseconds_cheap: number
   readonly improvement: number
+  /** So many choices were measured for the step that had not been before; what was measured after the last step found nothing. */
+  readonly measured: number
 }
 
 export interface FrontPoint extends Figures {

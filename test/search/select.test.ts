@@ -16,6 +16,8 @@ interface Options {
   cheapCosts?: Record<string, number>
   guarded?: boolean
   enough?: (loss: number) => boolean
+  /** What the loss with a candidate alone seems to be, where that is another than it is. */
+  rankedLossOf?: (letters: string) => number
   sqnrOf?: (set: Set<string>) => number
   complete?: (layers: readonly string[]) => string[]
   int8?: Measured
@@ -42,7 +44,11 @@ async function search(
     candidates: candidates.map(
       (letters): Candidate => ({
         layers: [...letters],
-        gain: start.loss - loss(new Map([...letters].map((letter) => [letter, modes[0]]))),
+        gain: improvement(
+          start.loss,
+          start.loss,
+          options.rankedLossOf?.(letters) ?? loss(new Map([...letters].map((letter) => [letter, modes[0]]))),
+        ),
       }),
     ),
     int8: start,
@@ -169,6 +175,54 @@ describe('the search', () => {
     expect(measured).toEqual([...'zyxwvutsrqpo'])
   })
 
+  it('goes on to what gains much for much, when none of the many that gain a little for nothing pays', async () => {
+    // Twenty layers that each seem to gain something for nothing, but give nothing together; and a stretch that costs most of the time.
+    const small = [...'abcdefghijklmnopqrst']
+    const lossOf = (set: Set<string>) => (set.has('x') && set.has('y') ? 0.15 : 1) - (set.has('a') ? 0.1 : 0)
+    const { steps, measured } = await search([...small, 'xy'], lossOf, {
+      maxLayers: Infinity,
+      costs: { x: 200, y: 200 },
+      maxCycles: 1450,
+      rankedLossOf: (letters) => (letters.length === 1 ? 0.8 : 0.1),
+    })
+    expect(steps.map(({ added }) => added.join(''))).toEqual(['a', 'xy'])
+    // A dozen; a dozen with `a`; then the stretch with `a` and without it, and the seven that were left.
+    expect(steps.map((step) => step.measured)).toEqual([12, 12 + 2 + 7])
+    expect(measured.indexOf('axy')).toBe(24)
+  })
+
+  it('takes a stretch instead of the small steps with which it does not fit, and says what it gave up', async () => {
+    const gains = { a: 0.2, b: 0.2, x: 0.3, y: 0.3, z: 0.1 }
+    const costs = { a: 60, b: 60, x: 200, y: 200, z: 50 }
+    const { steps, chosen } = await search(['a', 'b', 'z', 'xy'], independent(gains), {
+      maxLayers: Infinity,
+      costs,
+      maxCycles: 1455,
+    })
+    expect(steps.map(({ added, dropped }) => [added.join(''), dropped.join('')])).toEqual([
+      ['a', ''],
+      ['b', ''],
+      ['z', ''],
+      ['xy', 'abz'],
+      ['z', ''],
+    ])
+    expect(chosen).toBe('xyz')
+  })
+
+  it('measures nothing further of what seems to gain too little', async () => {
+    const letters = [...'abcdefghijklmnopqrstuvwxyz']
+    const { measured } = await search(letters, () => 1, {
+      rankedLossOf: (letter) => (letter < 'o' ? 0.9 : 0.96),
+      minImprovement: 0.05,
+    })
+    expect(measured.join('')).toBe('abcdefghijklmn')
+    // Or of all that seems to gain much, and does not.
+    const none = await search([...letters, ...letters.map((letter) => `${letter}1`)], () => 1, {
+      rankedLossOf: () => 0.5,
+    })
+    expect(new Set(none.measured).size).toBe(36)
+  })
+
   it('weighs a gain by the time it costs: a third of the gain for a tenth of the time comes first', async () => {
     const loss = independent({ a: 0.3, b: 0.1 })
     const costs = { a: 400, b: 40 }
@@ -223,6 +277,102 @@ describe('the search', () => {
     expect((await search([], half)).chosen).toBe('')
   })
 })
+
+describe('of any small problem', () => {
+  const problems = Array.from({ length: 400 }, (_, seed) => problem(seed))
+
+  it.each([
+    ['without limits', {}],
+    ['with little time', { maxCycles: 1150 }],
+    ['with few layers', { maxLayers: 3 }],
+    ['with both, and any gain', { maxCycles: 1150, maxLayers: 4, minImprovement: 0 }],
+  ])('the result is no worse than any candidate that fits, and than adding alone: %s', async (_, limits) => {
+    const seen = { replaced: 0, better: 0, found: 0 }
+    for (const { candidates, lossOf, costs } of problems) {
+      const options = { minImprovement: 0.02, maxLayers: Infinity, maxCycles: Infinity, ...limits }
+      const { steps, known } = await search(candidates, lossOf, { ...options, costs })
+      const last = steps.at(-1) ?? known[0]!
+      const fits = (layers: readonly string[]) =>
+        layers.length <= options.maxLayers && cyclesOf(layers, costs) <= options.maxCycles
+      const chosen = [...last.choice.keys()]
+      expect(fits(chosen)).toBe(true)
+      expect([last.loss, last.cycles]).toEqual([lossOf(new Set(chosen)), cyclesOf(chosen, costs)])
+      const single = Math.min(1, ...candidates.filter((one) => fits([...one])).map((one) => lossOf(new Set(one))))
+      expect(last.loss - single).toBeLessThanOrEqual(Math.max(options.minImprovement, 1e-12))
+      const plain = greedy(candidates, lossOf, costs, options)
+      expect(last.loss).toBeLessThanOrEqual(plain)
+      for (const [i, step] of steps.entries()) expect(step.loss).toBeLessThanOrEqual(i === 0 ? 1 : steps[i - 1]!.loss)
+      if (steps.some(({ added, dropped }) => added.length > 0 && dropped.length > 0)) seen.replaced++
+      if (last.loss < plain) seen.better++
+      if (steps.length > 0) seen.found++
+    }
+    // Not for want of anything to find.
+    expect(seen.found).toBeGreaterThan(300)
+    if ('maxCycles' in limits || 'maxLayers' in limits) {
+      expect(seen.replaced).toBeGreaterThan(3)
+      expect(seen.better).toBeGreaterThan(3)
+    }
+  })
+})
+
+const cyclesOf = (layers: readonly string[], costs: Record<string, number>): number =>
+  layers.reduce((sum, layer) => sum + costs[layer]!, 1000)
+
+/** Seven layers of which each alone and five stretches are tried; whole stretches and pairs gain more or less than their layers do. */
+function problem(seed: number): {
+  candidates: string[]
+  lossOf: (set: Set<string>) => number
+  costs: Record<string, number>
+} {
+  let state = seed + 1
+  const random = (): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state / 2 ** 32
+  }
+  for (let i = 0; i < 5; i++) random()
+  const letters = [...'abcdefg']
+  const gains = new Map(letters.map((letter) => [letter, 0.15 * random() - 0.05]))
+  const pairs = letters.flatMap((a, i) =>
+    letters.slice(i + 1).map((b) => [a, b, 0.2 * random() * random() - 0.05] as const),
+  )
+  const costs = Object.fromEntries(letters.map((letter) => [letter, Math.floor(150 * random() * random())]))
+  const stretches = ['abcdefg', 'abc', 'efg', 'cde', 'bcdef'].map((layers) => [layers, 0.4 * random()] as const)
+  return {
+    candidates: [...letters, ...stretches.map(([layers]) => layers)],
+    lossOf: (set) =>
+      [...set].reduce((loss, letter) => loss - gains.get(letter)!, 1) -
+      pairs.reduce((sum, [a, b, more]) => sum + (set.has(a) && set.has(b) ? more : 0), 0) -
+      stretches.reduce((sum, [layers, more]) => sum + ([...layers].every((layer) => set.has(layer)) ? more : 0), 0),
+    costs,
+  }
+}
+
+/** Adds what gains most for its cost while something pays, and does nothing else. @returns the loss in the end */
+function greedy(
+  candidates: readonly string[],
+  lossOf: (set: Set<string>) => number,
+  costs: Record<string, number>,
+  limits: { minImprovement: number; maxLayers: number; maxCycles: number },
+): number {
+  const budget = Math.min(limits.maxCycles, 1500) - 1000
+  let chosen = new Set<string>()
+  for (;;) {
+    const now = lossOf(chosen)
+    const cycles = cyclesOf([...chosen], costs)
+    const rated = candidates
+      .map((one) => new Set([...chosen, ...one].sort()))
+      .map((set) => {
+        const more = Math.max(10, cyclesOf([...set], costs) - cycles) / budget
+        const gained = now - lossOf(set)
+        return { set, gained, rate: gained / Math.max(more, (set.size - chosen.size) / limits.maxLayers) }
+      })
+      .filter(({ set, gained }) => set.size > chosen.size && gained > 0 && gained >= limits.minImprovement)
+      .filter(({ set }) => set.size <= limits.maxLayers && cyclesOf([...set], costs) <= limits.maxCycles)
+      .sort((a, b) => b.rate - a.rate || a.set.size - b.set.size)
+    if (!rated[0]) return now
+    chosen = rated[0].set
+  }
+}
 
 it('an improvement is a share of the all-INT8 loss', () => {
   expect(improvement(-20, -20, -21)).toBe(0.05)

@@ -37,6 +37,7 @@ const selection: Selection = {
       sqnr: 20,
       microseconds: 130,
       microseconds_cheap: 128,
+      measured: 20,
       improvement: 0.75,
     },
   ],
