@@ -128,9 +128,9 @@ export async function selectLayers(search: {
 
   const byRate = (a: Better, b: Better): number => (a.rate === b.rate ? a.choice.size - b.choice.size : b.rate - a.rate)
 
-  function measure(choices: readonly Choice[]): Promise<readonly Measured[]> {
+  async function measure(choices: readonly Choice[]): Promise<readonly Measured[]> {
     for (const choice of choices) measured.add(choiceKey(choice))
-    return search.measure(choices)
+    return choices.length === 0 ? [] : search.measure(choices)
   }
 
   const pays = (gained: number): boolean => gained > 0 && gained >= limits.minImprovement
@@ -245,21 +245,29 @@ export async function selectLayers(search: {
     return undefined
   }
 
+  /** One layer after the other; what cannot go at first is not asked again. */
   async function drop(): Promise<boolean> {
-    const { choice, loss, cycles } = now()
-    const choices = distinct(
-      [...choice.keys()].map((layer) => complete(new Map([...choice].filter(([other]) => other !== layer)))),
-    ).filter((smaller) => smaller.size > 0 && smaller.size < choice.size && cheap(smaller) <= cheap(choice))
-    const losses = await measure(choices)
-    const [best] = choices
-      .map((smaller, i) => ({ choice: smaller, ...losses[i]! }))
-      .filter((one) => one.loss <= loss && !(guarded && one.sqnr > int8.sqnr))
-      .sort((a, b) => (a.loss === b.loss ? a.choice.size - b.choice.size : a.loss - b.loss))
-    if (!best) return false
-    const without = remember({ ...best, cycles: (await exact([best.choice]))[0]! })
-    if (without.cycles > cycles) return false
-    take(without)
-    return true
+    let layers = [...now().choice.keys()]
+    for (let dropped = false; ; dropped = true) {
+      const { choice, loss, cycles } = now()
+      const without = layers
+        .map((layer) => ({ layer, choice: complete(new Map([...choice].filter(([other]) => other !== layer))) }))
+        .filter(
+          ({ choice: { size }, choice: smaller }) => size > 0 && size < choice.size && cheap(smaller) <= cheap(choice),
+        )
+      const smaller = [...new Map(without.map((one) => [choiceKey(one.choice), one])).values()]
+      const losses = await measure(smaller.map((one) => one.choice))
+      const idle = smaller
+        .map((one, i) => ({ ...one, ...losses[i]! }))
+        .filter((one) => one.loss <= loss && !(guarded && one.sqnr > int8.sqnr))
+        .sort((a, b) => (a.loss === b.loss ? a.choice.size - b.choice.size : a.loss - b.loss))
+      const [best, ...others] = idle
+      if (!best) return dropped
+      const next = remember({ ...best, cycles: (await exact([best.choice]))[0]! })
+      if (next.cycles > cycles) return dropped
+      take(next)
+      layers = others.map(({ layer }) => layer).filter((layer) => next.choice.has(layer))
+    }
   }
 
   function remember<T extends Known>(one: T): T {
@@ -290,10 +298,7 @@ export async function selectLayers(search: {
   let end = await ends()
   while (!end) {
     while (!end && (await add())) end = await ends()
-    let changed = false
-    while (!end && now().choice.size > 1 && (await drop())) changed = true
-    if (!end && !changed) changed = await widen()
-    if (!changed) break
+    if (end || !((await drop()) || (await widen()))) break
     end = await ends()
   }
   return { steps, known: [...known.values()], measured: measured.size }

@@ -24,12 +24,13 @@ interface Figures {
 interface Selection {
   loss: string
   order: string
+  measured: number
   precision: Record<string, string>
   target: { reached: boolean } | null
   all_int8: Figures
   joint: Figures
   layers: string[]
-  steps: (Figures & { added?: string[]; dropped?: string[]; layers: number; improvement: number })[]
+  steps: (Figures & { added?: string[]; dropped?: string[]; layers: number; improvement: number; measured: number })[]
   front: (Figures & { precision: Record<string, string>; picked: boolean })[]
   tried: { layers: string[]; improvement: number; pictures: number }[]
 }
@@ -101,6 +102,10 @@ test('every step is told, makes the loss smaller, and never costs SQNR', () => {
     before = step.loss
   }
   expect(new Set(layers)).toEqual(set)
+  // What was measured after the last step found nothing.
+  const measured = steps.reduce((sum, step) => sum + step.measured, 0)
+  expect(steps[0]!.measured).toBeGreaterThan(0)
+  expect(selection.measured).toBeGreaterThan(measured)
   const { loss, sqnr, microseconds } = steps.at(-1)!
   expect(joint).toEqual({ loss, sqnr, microseconds })
 })

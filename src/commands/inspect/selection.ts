@@ -12,7 +12,8 @@ export function describeSelection(text: string, file: string): Described {
       place: { file },
       hint: 'NAME_selection.json, as a build with `mix:` writes it, can be inspected',
     })
-  const { loss, pictures, order, max_float_layers, max_microseconds, min_improvement, steps, precision } = selection
+  const { loss, pictures, measured, order, max_float_layers, max_microseconds, min_improvement, steps, precision } =
+    selection
   const limits = [
     `steps of ${(100 * min_improvement).toFixed(1)} % and more`,
     ...(max_float_layers === null ? [] : [`at most ${count(max_float_layers, 'layer')}`]),
@@ -21,7 +22,7 @@ export function describeSelection(text: string, file: string): Described {
   return {
     facts: { kind: 'selection', ...selection },
     text: [
-      `${file}: search for mixed precision, ${count(pictures, 'picture')}`,
+      `${file}: search for mixed precision, ${count(pictures, 'picture')}, ${count(measured, 'choice')} measured`,
       `loss: ${loss}; ${order === 'historical' ? "the vendor's rule of before February 2023" : limits.join(', ')}`,
       '',
       frontText(selection, Infinity),
@@ -29,9 +30,10 @@ export function describeSelection(text: string, file: string): Described {
         ? []
         : [
             block(
-              ['step', 'layers', 'chip us', 'cheap', 'loss', 'SQNR dB', ''],
+              ['step', 'measured', 'layers', 'chip us', 'cheap', 'loss', 'SQNR dB', ''],
               steps.map((step, i) => [
                 String(i + 1),
+                String(step.measured),
                 String(step.layers),
                 step.microseconds.toFixed(1),
                 step.microseconds_cheap.toFixed(1),
@@ -39,7 +41,7 @@ export function describeSelection(text: string, file: string): Described {
                 figure(step.sqnr, 2),
                 [...listed('+', step.added), ...listed('-', step.dropped)].join(' '),
               ]),
-              'rrrrrrl',
+              'rrrrrrrl',
             ),
           ]),
       block(['float layer', ''], Object.entries(precision)),
