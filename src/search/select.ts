@@ -57,6 +57,8 @@ const priced = 2
 const leastCost = 0.01
 /** A program may be so much faster than its cheap price: what is dearer by that price than the limit times this is not looked at. */
 const tooDear = 1.1
+/** Of whole stretches more: in a network that is all float the cheap price was up to 16 % too high. */
+const tooDearInstead = 1.2
 /** So much more time, as a share of the all-INT8 time, is taken to be there to be spent where no limit says so. */
 const usualTime = 0.5
 
@@ -82,8 +84,7 @@ export function improvement(int8Loss: number, before: number, after: number): nu
  * Every step makes the loss smaller, or the choice smaller and the loss no larger. So the result is never worse than all INT8 (it is empty when
  * nothing pays), nor than what adding and dropping alone find; and no candidate that was tried instead and keeps to the limits is better
  * by `minImprovement`. Of equals the smaller choice wins, then the first. A step measures up to 12 choices, and where none of those pays
- * one per layer that may be dropped and up to 36 more; each is multiplied by the variations where there are several precisions (12 + 3
- * for each further one).
+ * one per layer that may be dropped and up to 36 more; of every dozen, 3 once more for each further precision.
  * @param candidates in graph order
  * @param modes that a layer may be float in; the first is tried first
  * @param complete a choice with what must go float along with it, in graph order
@@ -134,8 +135,8 @@ export async function selectLayers(search: {
   }
 
   const pays = (gained: number): boolean => gained > 0 && gained >= limits.minImprovement
-  const allowed = (choice: Choice): boolean =>
-    choice.size <= limits.maxLayers && cheap(choice) <= Math.max(tooDear * limits.maxCycles, cheap(now().choice))
+  const allowed = (choice: Choice, most = tooDear): boolean =>
+    choice.size <= limits.maxLayers && cheap(choice) <= Math.max(most * limits.maxCycles, cheap(now().choice))
 
   async function betterOf(choices: readonly Choice[]): Promise<Better[]> {
     const before = now()
@@ -204,7 +205,10 @@ export async function selectLayers(search: {
       return { choice: more, hoped: (gain * layers.filter((layer) => !choice.has(layer)).length) / layers.length }
     })
     const instead = alone.map((other, i): Hope => ({ choice: other, hoped: candidates[i]!.gain - had }))
-    const hopes = [...likeliest(added, triedTogether), ...likeliest(instead, triedInstead)].sort(byHope)
+    const hopes = [
+      ...likeliest(added, triedTogether, tooDear),
+      ...likeliest(instead, triedInstead, tooDearInstead),
+    ].sort(byHope)
     const choices = distinct(hopes.map((one) => one.choice))
     for (let at = 0; at < choices.length; at += tried) if (await takeBest(choices.slice(at, at + tried))) return true
     return false
@@ -218,9 +222,9 @@ export async function selectLayers(search: {
 
   const byHope = (a: Hope, b: Hope): number => b.hoped - a.hoped
 
-  function likeliest(hopes: readonly Hope[], most: number): Hope[] {
+  function likeliest(hopes: readonly Hope[], most: number, dearest: number): Hope[] {
     const likely = hopes
-      .filter((one) => pays(one.hoped) && allowed(one.choice) && !settled.has(choiceKey(one.choice)))
+      .filter((one) => pays(one.hoped) && allowed(one.choice, dearest) && !settled.has(choiceKey(one.choice)))
       .sort(byHope)
     const kept = new Set(distinct(likely.map((one) => one.choice)).slice(0, most))
     return likely.filter((one) => kept.has(one.choice))

@@ -209,6 +209,16 @@ describe('the search', () => {
     expect(chosen).toBe('xyz')
   })
 
+  it('takes a stretch that fits, though the cheap price says that it is far too dear', async () => {
+    const loss = independent({ a: 0.1, x: 0.3, y: 0.3 })
+    const options = { maxCycles: 1100, costs: { a: 20, x: 45, y: 45 }, cheapCosts: { a: 20, x: 120, y: 120 } }
+    const { steps } = await search(['a', 'xy'], loss, options)
+    expect(steps.map(({ added, dropped }) => [added.join(''), dropped.join('')])).toEqual([
+      ['a', ''],
+      ['xy', 'a'],
+    ])
+  })
+
   it('measures nothing further of what seems to gain too little', async () => {
     const letters = [...'abcdefghijklmnopqrstuvwxyz']
     const { measured } = await search(letters, () => 1, {
