@@ -5,7 +5,7 @@ import { graphFiles } from './calibrate.js'
 import type { Recipe } from './context.js'
 
 /** Raise it when the compiled model changes; prices of a search do with it. */
-export const compileIdentity = 'compile 7'
+export const compileIdentity = 'compile 8'
 
 /** The table that lowering reads: our own, or one that the user gives. */
 export function tableOf({ config, artifacts }: Recipe): {

@@ -99,6 +99,11 @@ const cases: readonly (readonly [story: string, onnx: Uint8Array])[] = [
   ['attention over places, rows in lanes and behind each other', attention(2, 128, 12)],
   ['attention over places whose number no lanes divide', attention(2, 134, 19)],
   ['attention over a prime number of places', attention(1, 67, 33)],
+  [
+    'attention of few places: a cast of what has its heads as channels stands beside matrices with heads as items',
+    attention(2, 4, 10),
+  ],
+  ['attention of few places with three heads', attention(3, 16, 17)],
   ['a block of a transformer', block(3, 50, 16)],
   ['a block of a transformer with tokens that no lanes divide', block(2, 71, 33)],
   ['one row by a matrix in parts', gemm(1, 2000, 300)],

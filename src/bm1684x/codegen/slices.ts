@@ -96,7 +96,9 @@ export function cutGroup(
   // Commands have 16 bits for a side; of rows a slice takes a part.
   if (shapes.some(([n, c, , w]) => Math.max(n, c, w) > 65535)) return undefined
   const batch = shapeOf(nodes[0]!.name)[0]
-  const oneByOne = shapes.every(([n]) => n === batch) && nodes.every(({ shape }) => shape.length === 4)
+  // A slice holds as many items of one value as of another: a matrix seen with its heads as channels does not go with one that has them as items.
+  if (shapes.some(([n]) => n !== batch)) return undefined
+  const oneByOne = nodes.every(({ shape }) => shape.length === 4)
   if (tiling.batch === 'one' && (batch === 1 || batch > mostItems || !oneByOne)) return undefined
   if (strips > 1 && batch > 1 && tiling.batch === 'all') return undefined
 
