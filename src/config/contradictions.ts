@@ -1,5 +1,6 @@
 /** Settings that are right one by one but not together, as far as no file must be looked at. */
 
+import { tensorOf } from '../ir/graph.js'
 import { nearest, suggest } from '../nearest.js'
 import { channelsOf, classesOf, variantsOf } from './config.js'
 import type { Mistake } from './explain.js'
@@ -82,7 +83,7 @@ function* calibration({ calibration }: QuantYaml): Generator<Mistake> {
   )
     yield key(
       ['calibration', 'percentile'],
-      '`calibration.percentile` has no effect without `method: percentile`',
+      '`calibration.percentile` has no effect without `method: percentile` or `best`',
       `the method is ${calibration.method ?? 'kl'}`,
     )
 }
@@ -124,7 +125,7 @@ function* variants(yaml: QuantYaml): Generator<Mistake> {
             `\`${setting}\` has no effect beside \`mix.table\``,
             'remove one of the two',
           )
-    if (mix.table === undefined) yield* search([...path, 'mix'], mix, yaml.verify ?? {})
+    if (mix.table === undefined) yield* search([...path, 'mix'], mix, yaml)
   }
 }
 
@@ -167,12 +168,11 @@ function* classMap(
     )
 }
 
-/** What the kind has and has not, and anchors for outputs. */
 /** What a search for mixed precision is asked for, besides what it needs to be possible at all. */
 function* search(
   path: Mistake['path'],
   mix: NonNullable<NonNullable<QuantYaml['variants']>[string]['mix']>,
-  verify: NonNullable<QuantYaml['verify']>,
+  { model, verify = {} }: QuantYaml,
 ): Generator<Mistake> {
   const { objective = verify.detector ? 'detection' : 'sqnr', weights, target, order } = mix
   if (objective === 'detection' && verify.detector === undefined)
@@ -189,6 +189,14 @@ function* search(
     )
   if (weights !== undefined && Object.values(weights).every((weight) => weight === 0))
     yield key([...path, 'weights'], 'every output in `weights` counts 0', 'give one of them a weight')
+  const outputs = model.outputs ?? []
+  if (outputs.length > 0)
+    for (const name of Object.keys(weights ?? {}))
+      if (!outputs.some((output) => name === output || tensorOf(name) === output))
+        yield key([...path, 'weights', name], `\`${name}\` is no output of the model`, suggest(name, outputs))
+  for (const setting of ['max_latency', 'pick'] as const)
+    if (/^[0.]+ ?(us|ms|x)$/.test(String(mix[setting] ?? '')))
+      yield value([...path, setting], `\`${setting}\` must be more than 0`, 'no program takes no time')
   const figures = Object.keys(target ?? {})
   if (target !== undefined && figures.length !== 1)
     yield key(
@@ -230,6 +238,7 @@ const historicalIgnores = [
   'pick',
 ] as const
 
+/** What the kind has and has not, and anchors for outputs. */
 function* detector({ model, verify = {} }: QuantYaml): Generator<Mistake> {
   const { detector, validation } = verify
   if (detector === undefined) return

@@ -166,6 +166,9 @@ export interface Tensor<D = Float32Array> {
 
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((product, n) => product * n, 1)
 
+/** Import calls a layer by its tensor, `_` and its operator; the tensor is what the user knows. */
+export const tensorOf = (layer: string): string => layer.replace(/_[A-Za-z0-9]+$/, '')
+
 /** The graph's Input nodes, in order. */
 export const inputsOf = (graph: Graph): Node[] => graph.nodes.filter((node) => node.op.type === 'Input')
 

@@ -1,6 +1,6 @@
 /** What a search makes small. */
 import { QuantError } from '../errors.js'
-import { sizeOf, type Tensor } from '../ir/graph.js'
+import { sizeOf, type Tensor, tensorOf } from '../ir/graph.js'
 import { centredPower } from './loss.js'
 
 export type ObjectiveKind = 'detection' | 'sqnr' | 'cosine'
@@ -130,11 +130,9 @@ export function weightsOf(
   const unknown = Object.keys(named).find((name) => !outputs.some((output) => names(output.name, name)))
   if (unknown !== undefined)
     throw new QuantError('config', `\`mix.weights\` names ${unknown}, which is no output of the model`, {
-      hint: `outputs are ${outputs.map(({ name }) => name).join(', ')}`,
+      hint: `outputs are ${outputs.map(({ name }) => tensorOf(name)).join(', ')}`,
     })
   return outputs.map(({ name }) => Object.entries(named).find(([one]) => names(name, one))?.[1] ?? 1)
 }
 
-/** A layer is called by its tensor, `_` and its operator; the user knows the tensor. */
-const names = (layer: string, given: string): boolean =>
-  layer === given || layer.replace(/_[A-Za-z0-9]+$/, '') === given
+const names = (layer: string, given: string): boolean => layer === given || tensorOf(layer) === given

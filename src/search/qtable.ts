@@ -8,7 +8,7 @@
  * the later line counts.
  */
 import { type Place, QuantError } from '../errors.js'
-import type { Graph } from '../ir/graph.js'
+import { type Graph, tensorOf } from '../ir/graph.js'
 import { nearestNames } from '../nearest.js'
 import type { Precision } from '../quantize/qgraph.js'
 import { headerLines, PRECISIONS, type SearchHeader } from './header.js'
@@ -91,6 +91,3 @@ export function checkQtable(
     })
   if (first) throw new QuantError(first.code, first.message, { place: first.place, hint: first.hint, more })
 }
-
-/** A layer is called by its tensor, `_` and its operator. */
-const tensorOf = (layer: string): string => layer.replace(/_[A-Za-z0-9]+$/, '')

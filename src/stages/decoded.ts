@@ -2,7 +2,7 @@
 import { decodesInside } from '../detect/decode/readings.js'
 import type { DetectorSpec } from '../detect/types.js'
 import { QuantError } from '../errors.js'
-import type { Graph } from '../ir/graph.js'
+import { type Graph, tensorOf } from '../ir/graph.js'
 import { headsOfGraph } from '../ir/heads.js'
 
 /** More names help nobody. */
@@ -39,12 +39,9 @@ export function readOutputs<T>(graph: Graph, read: () => T): T {
   }
 }
 
-/**
- * Tensors of the ONNX file in which the raw heads end; none where the network ends there, too, or has too many. Import calls a node by
- * its tensor and operator.
- */
+/** Tensors of the ONNX file in which the raw heads end; none where the network ends there, too, or has too many. */
 function tensorsOfHeads(graph: Graph): string[] {
   const heads = headsOfGraph(graph)
   if (heads.size > mostHeads || graph.outputs.every((name) => heads.has(name))) return []
-  return graph.nodes.flatMap(({ name }) => (heads.has(name) ? [name.replace(/_[A-Za-z]+$/, '')] : []))
+  return graph.nodes.flatMap(({ name }) => (heads.has(name) ? [tensorOf(name)] : []))
 }

@@ -316,16 +316,25 @@ const decibels = (sqnr: number | null): string => (sqnr === null ? '-' : `${sqnr
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null)
 
 /** What the user would not expect. */
-function tell(context: StageContext, variant: Variant, mix: Search, { target, layers, joint }: Selection): void {
+function tell(context: StageContext, variant: Variant, mix: Search, selection: Selection): void {
+  const { target, layers, joint, all_int8, max_microseconds } = selection
   const at = `variants.${variant.name}.mix`
   const warn = (message: string): void => context.warn({ about: variant.name, message })
   if (target && !target.reached)
     warn(
       `no choice that was found has a ${target.figure} of ${target.value}: the best leaves ${joint[target.figure as 'loss'] ?? 'more'}; a smaller ${at}.min_improvement or more time may`,
     )
-  if (layers.length > 0 || target?.reached) return
+  if (layers.length > 0) return
+  const { pick } = mix
+  const int8Time = all_int8.microseconds
+  const all = `so ${variant.name} equals INT8, which takes ${int8Time.toFixed(1)} us`
+  if (pick !== 'best' && !('layers' in pick) && cyclesOf(pick, 1000 * int8Time) < 1000 * int8Time)
+    warn(`no choice that was found takes ${latencyText(pick)} or less, ${all}`)
+  if (target?.reached) return
   if (mix.order === 'historical') warn(`no layer makes the loss 5 % worse, so ${variant.name} equals INT8`)
-  else if (mix.pick === 'best')
+  else if (pick === 'best' && max_microseconds !== null && max_microseconds < int8Time)
+    warn(`nothing that pays takes ${max_microseconds.toFixed(1)} us or less, ${all}; raise ${at}.max_latency`)
+  else if (pick === 'best')
     warn(
       `no layer improves the loss by ${(100 * mix.minImprovement).toFixed(1)} %, so ${variant.name} equals INT8; lower ${at}.min_improvement to keep more layers float`,
     )

@@ -176,6 +176,16 @@ describe('what a search is asked for', () => {
     const none = await searched({ min_improvement: 0.0001, pick: 0 })
     expect([none.layers, none.joint]).toEqual([[], none.all_int8])
     expect(none.front.some(({ loss }) => loss < none.all_int8.loss)).toBe(true)
+    const warned = (): string | undefined =>
+      p.events.flatMap((event) => (event.type === 'warned' ? [event.warning.message] : [])).at(-1)
+    const quick = await searched({ min_improvement: 0.0001, pick: '0.001us' })
+    expect(quick.joint).toEqual(quick.all_int8)
+    expect(warned()).toMatch(
+      /^no choice that was found takes 0.001us or less, so mix equals INT8, which takes [0-9.]+ us$/,
+    )
+    const hurried = await searched({ min_improvement: 0.0001, max_latency: '0.01x' })
+    expect(hurried.layers).toEqual([])
+    expect(warned()).toMatch(/^nothing that pays takes .* raise variants.mix.mix.max_latency$/)
     const one = await searched({ min_improvement: 0.0001, pick: 3 })
     expect(one.layers.length).toBeLessThanOrEqual(3)
   })
@@ -200,7 +210,7 @@ describe('what a search is asked for', () => {
     }
     const { failed } = await p.build(['select:mix'])
     expect(failed[0]!.error.message).toBe('`mix.weights` names heat, which is no output of the model')
-    expect(failed[0]!.error.hint).toBe('outputs are head_Conv')
+    expect(failed[0]!.error.hint).toBe('outputs are head')
   })
 
   test("the vendor's rule of before February 2023 takes what makes the loss worst", async () => {

@@ -335,7 +335,7 @@ describe('settings that contradict each other', () => {
     '2 mistakes',
   ])
   mistake('a percentile for another method', '  method: kl', '  method: kl\n  percentile: 99', [
-    'quant.yaml:9:3: `calibration.percentile` has no effect without `method: percentile`',
+    'quant.yaml:9:3: `calibration.percentile` has no effect without `method: percentile` or `best`',
     '  9 |   percentile: 99',
     '    |   ~~~~~~~~~~',
     '  the method is kl',
@@ -581,7 +581,7 @@ describe('a search for mixed precision', () => {
   const said = (settings: string): string => complaints(right.replace(mix, () => `mix: { ${settings} } }`))
   test('the settings that fit together', () => {
     expect(said('mode: auto, max_latency: 1.3x, pick: 80us, target: { loss: 0.05 }')).toBe('no complaints')
-    expect(said('objective: cosine, weights: { a: 2 }, pick: 3, max_latency: 0.08 ms')).toBe('no complaints')
+    expect(said('objective: cosine, weights: { a: 2, b_Conv: 1 }, pick: 3, max_latency: 0.08 ms')).toBe('no complaints')
     expect(said('order: historical, mode: F16')).toBe('no complaints')
     expect(said('order: historical, loss_table: exhaustive')).toBe('no complaints')
     expect(said('loss_table: ranked, mode: auto')).toBe('no complaints')
@@ -592,6 +592,9 @@ describe('a search for mixed precision', () => {
     ['objective: speed', '`speed` is not a value of `variants.mix.mix.objective`', 'known: detection, sqnr, cosine'],
     ['weights: { a: 2 }', '`weights` has no effect with `objective: detection`', 'write `objective: sqnr`'],
     ['objective: sqnr, weights: { a: 0 }', 'every output in `weights` counts 0', 'give one of them a weight'],
+    ['objective: sqnr, weights: { head0: 2 }', '`head0` is no output of the model', 'known: a, b'],
+    ['max_latency: 0us', '`max_latency` must be more than 0', 'no program takes no time'],
+    ['pick: 0.0x', '`pick` must be more than 0', 'no program takes no time'],
     ['target: { loss: 1, map_drop: 0.1 }', '`target` has 2 figures', 'one of loss, map50_drop'],
     ['target: { map50_drop: 1% }', '`map50_drop` cannot be found without', 'take `loss`, which needs no labels'],
     ['order: historical, pick: 3', '`pick` has no effect with `order: historical`', 'no settings but `mode`'],

@@ -1,4 +1,5 @@
 /** From a name that a layer might have had, if nothing had been fused into it, to the layer. */
+import { tensorOf } from '../graph.js'
 import { parseOnnx } from './read.js'
 
 /**
@@ -18,7 +19,7 @@ export function fusedInto(
   const maker = new Map(nodes.flatMap((node) => node.output.map((tensor) => [tensor, node] as const)))
   const readers = new Map<string, Node[]>()
   for (const node of nodes) for (const tensor of node.input) readers.set(tensor, [...(readers.get(tensor) ?? []), node])
-  const byTensor = new Map([...layers].map((layer) => [layer.replace(/_[A-Za-z0-9]+$/, ''), layer]))
+  const byTensor = new Map([...layers].map((layer) => [tensorOf(layer), layer]))
 
   const walk = (from: Node, next: (node: Node) => Node | undefined): string | undefined => {
     const seen = new Set<Node>()
@@ -30,7 +31,7 @@ export function fusedInto(
     return undefined
   }
   return (name) => {
-    const node = maker.get(name) ?? maker.get(name.replace(/_[A-Za-z0-9]+$/, ''))
+    const node = maker.get(name) ?? maker.get(tensorOf(name))
     if (!node) return undefined
     return (
       walk(node, (at) => readers.get(at.output[0]!)?.[0]) ??
