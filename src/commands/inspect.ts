@@ -4,7 +4,8 @@ import type { BmodelOptions } from './inspect/bmodel.js'
 import type { Described } from './inspect/described.js'
 
 /**
- * Tells what is in a file: .bmodel, .mlir, .onnx, .npz, .npy, the tables, NAME_calibration.json and NAME_selection.json.
+ * Tells what is in a file: .bmodel, .mlir, .onnx, .npz, .npy, the tables, and the reports NAME_calibration.json,
+ * NAME_equalization.json and NAME_selection.json.
  * @throws QuantError 'input' for files that are damaged or of no known kind
  */
 export async function inspectCommand(
@@ -30,6 +31,8 @@ async function describe(bytes: Uint8Array, file: string, options: BmodelOptions)
   if (/\.mlir$/i.test(file)) return (await import('./inspect/mlir.js')).describeMlir(text, file)
   if (/_calibration\.json$/i.test(file))
     return (await import('./inspect/calibration.js')).describeCalibration(text, file)
+  if (/_equalization\.json$/i.test(file))
+    return (await import('./inspect/equalization.js')).describeEqualization(text, file)
   if (/\.json$/i.test(file)) return (await import('./inspect/selection.js')).describeSelection(text, file)
   return (await import('./inspect/tables.js')).describeTable(text, file)
 }

@@ -3,7 +3,7 @@ import { memoKey } from '../engine/memo.js'
 import type { Json } from '../engine/reason.js'
 import type { Stage, StageContext } from '../engine/stage.js'
 import { runtimeIdentity } from '../runtime/identity.js'
-import type { Recipe } from './context.js'
+import { graphParams, type Recipe } from './context.js'
 import { filesOfDataset } from './dataset.js'
 import { classifierNames, detectorParams, detectorSpec } from './detect.js'
 import type { GraphFiles } from './jobs/load.js'
@@ -23,6 +23,7 @@ export function calibrateStage(recipe: Recipe, calibration: Calibration & { data
     name: 'calibrate',
     title: 'thresholds',
     params: {
+      ...graphParams(recipe),
       'calibration.method': calibration.method,
       'calibration.tune_num': calibration.tuneNum,
       ...(calibration.asymmetric ? { 'calibration.asymmetric': true } : {}),

@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import type { Variant } from '../config/config.js'
 import type { Stage } from '../engine/stage.js'
 import { graphFiles } from './calibrate.js'
-import type { Recipe } from './context.js'
+import { graphParams, type Recipe } from './context.js'
 
 /** Raise it when the compiled model changes; prices of a search do with it. */
 export const compileIdentity = 'compile 8'
@@ -35,6 +35,7 @@ export function compileStage(recipe: Recipe, variant: Variant): Stage {
     title: `${variant.name}.bmodel`,
     variant: variant.name,
     params: {
+      ...graphParams(recipe),
       [`variants.${variant.name}.quantize`]: variant.quantize,
       [`variants.${variant.name}.quant_input`]: variant.quantInput,
       [`variants.${variant.name}.quant_output`]: variant.quantOutput,

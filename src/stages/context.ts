@@ -1,6 +1,7 @@
 /** What every stage maker needs to know: names and places, decided once here. */
 import { resolve } from 'node:path'
 import type { Config, Variant } from '../config/config.js'
+import type { Json } from '../engine/reason.js'
 import type { Place } from '../errors.js'
 import type { Pool } from '../runtime/pool.js'
 import type { jobs } from './jobs/index.js'
@@ -16,6 +17,10 @@ export interface Recipe {
   /** Takes down a file or folder (absolute) that was looked at to find out which stages there are. */
   readonly look: (path: string) => void
 }
+
+/** What decides which graph is read: to be told by whoever reads it, not as a file that is gone. Only where it is set. */
+export const graphParams = ({ config }: Recipe): Record<string, Json> =>
+  config.calibration?.equalize ? { 'calibration.equalize': true } : {}
 
 /** Files in the output folder. NAME is `model.name`. */
 export interface Artifacts {

@@ -9,7 +9,7 @@ import type { Stage } from '../engine/stage.js'
 import { QuantError } from '../errors.js'
 import { runtimeIdentity } from '../runtime/identity.js'
 import { graphFiles } from './calibrate.js'
-import { floatVariant, type Recipe } from './context.js'
+import { floatVariant, graphParams, type Recipe } from './context.js'
 import { filesOfDataset } from './dataset.js'
 import { decodedWarning } from './decoded.js'
 import { decodeFinding, type Finding } from './memo-pieces.js'
@@ -38,7 +38,11 @@ export function detectStage(recipe: Recipe, variant: Variant | undefined): Stage
     name: `detect:${name}`,
     title: `what ${name} finds`,
     ...(variant ? { variant: variant.name } : {}),
-    params: { ...detectorParams(recipe), ...(classes === undefined ? {} : { 'verify.classifier.classes': classes }) },
+    params: {
+      ...graphParams(recipe),
+      ...detectorParams(recipe),
+      ...(classes === undefined ? {} : { 'verify.classifier.classes': classes }),
+    },
     identity: `detect 1, ${findingIdentity}`,
     files: all,
     needs: [artifacts.mlir, artifacts.weights, ...(compiled ? [compiled.bmodel] : [])],

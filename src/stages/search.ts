@@ -15,7 +15,7 @@ import { writeQtable } from '../search/qtable.js'
 import { type Candidate, improvement, type Known, type Measured, type Step, selectLayers } from '../search/select.js'
 import { graphFiles } from './calibrate.js'
 import { compileIdentity, tableOf } from './compile.js'
-import type { Recipe } from './context.js'
+import { graphParams, type Recipe } from './context.js'
 import { detectorParams } from './detect.js'
 import { lossIdentity, measure, type Pricing, pricing, type Search, searchPictures } from './measure.js'
 import type { Selection } from './selection.js'
@@ -41,6 +41,7 @@ export function lossesStage(recipe: Recipe, variant: Variant, mix: Search): Stag
     title: 'loss per layer',
     variant: variant.name,
     params: {
+      ...graphParams(recipe),
       [`${at}.mode`]: mix.modes[0],
       [`${at}.loss_table`]: mix.lossTable,
       ...(mix.order === 'historical' ? { [`${at}.order`]: mix.order } : {}),
@@ -93,6 +94,7 @@ export function selectStage(recipe: Recipe, variant: Variant, mix: Search): Stag
     title: 'layers to keep float',
     variant: variant.name,
     params: {
+      ...graphParams(recipe),
       ...paramsOf(variant, mix),
       ...(mix.objective === 'detection' ? detectorParams(recipe) : {}),
       ...target.params,

@@ -7,6 +7,7 @@ import { readCalibrationTable } from '../../src/calibrate/table.js'
 import { inspectCommand } from '../../src/commands/inspect.js'
 import { readNpz } from '../../src/ir/npz.js'
 import type { CalibrationReport } from '../../src/stages/jobs/calibrate.js'
+import { printed } from '../commands/process.js'
 import { type BuildRig, buildRig, picture, tinyYaml } from './rig.js'
 
 const calibration = { ...tinyYaml.calibration, method: 'best', bias_correction: true, equalize: true }
@@ -69,6 +70,27 @@ test('biases are corrected exactly when that gains on pictures that it has not s
   // The search measures the network with its corrections, too.
   expect(p.read('build/tiny_full_loss_table.txt')).not.toBe(losses)
   expect(report().bias_correction).toBeUndefined()
+})
+
+test('what equalisation gained can be inspected; without it, all that read its graph say which setting it was', async () => {
+  const told = await printed(() => inspectCommand('build/tiny_equalization.json', { directory: p.root }))
+  const { applied, pairs } = JSON.parse(p.read('build/tiny_equalization.json'))
+  expect(told).toMatch(/^build\/tiny_equalization.json: equalisation, \d+ pairs? of convs$/m)
+  expect(told.includes('\nnot applied: ')).toBe(!applied)
+  for (const { first, second } of pairs) expect(told).toMatch(new RegExp(`^${first} +${second} +`, 'm'))
+  expect(pairs.length > 0 && told.includes(pairs[0].rule)).toBe(true)
+  const before = p.yaml
+  p.yaml = { ...p.yaml, calibration: { ...calibration, equalize: false } }
+  const plan = await p.plan()
+  const reasonsOf = (name: string) => plan.find(({ stage }) => stage.name === name)!.because
+  for (const stage of ['calibrate', 'compile:int8', 'losses:mix', 'detect:float'])
+    expect(reasonsOf(stage), stage).toContainEqual({
+      why: 'param-changed',
+      at: 'calibration.equalize',
+      was: true,
+      now: undefined,
+    })
+  p.yaml = before
 })
 
 test('the equalised graph has a file of its own and is what everything reads', () => {

@@ -10,7 +10,7 @@ export function describeSelection(text: string, file: string): Described {
   if (selection?.front === undefined || selection.steps === undefined)
     throw new QuantError('input', `${file}: not a kind of JSON that is known`, {
       place: { file },
-      hint: 'NAME_selection.json, as a build with `mix:` writes it, can be inspected',
+      hint: 'NAME_calibration.json, NAME_equalization.json and NAME_selection.json can be inspected; what NAME_estimate.json says is told with the .bmodel beside it',
     })
   const { loss, pictures, measured, order, max_float_layers, max_microseconds, min_improvement, steps, precision } =
     selection

@@ -23,7 +23,7 @@ import { type GraphFiles, loadGraph, type SampleFile } from './load.js'
 import { type Gain, gainOf, int8Losses, type Referenced, readFeeds, withReferences } from './network-loss.js'
 
 /** NAME_equalization.json. SQNR is that of the INT8 network with `mse` thresholds, dB. */
-interface Equalization {
+export interface Equalization {
   readonly applied: boolean
   /** In graph order, with the rule that each got. */
   readonly pairs: readonly { readonly first: string; readonly second: string; readonly rule: string }[]
