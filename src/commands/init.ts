@@ -54,7 +54,9 @@ function told(target: string, { inputs, cut, guess, trouble }: Network, pictures
     ...inputs.flatMap(({ name, shape, filled }) => [
       `  input ${name}: ${shape.join(' x ')}${filled.length > 0 ? `; ${filled.join(', ')} filled in, open in the file` : ''}`,
     ]),
-    guess ? `  detector, a guess: ${guess.because}` : '  detector: none recognised; see `verify` in the file',
+    guess
+      ? `  ${guess.kind === 'classifier' ? '' : 'detector, '}a guess: ${guess.because}`
+      : '  detector: none recognised; see `verify` in the file',
     ...(cut ? ['  outputs: the raw heads, before the part of the file that decodes them'] : []),
     pictures
       ? `  pictures: ${pictures.folder}, ${pictures.count} files`

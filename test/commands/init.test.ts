@@ -7,6 +7,7 @@ import { initCommand } from '../../src/commands/init.js'
 import { parseConfig } from '../../src/config/load.js'
 import { onnxBuilder } from '../../src/ir/onnx/builder.js'
 import { temporaryFolder } from '../engine/rig.js'
+import { networks } from '../models/networks.js'
 import { shared } from '../shared.js'
 import { printed } from './process.js'
 
@@ -255,6 +256,30 @@ test('anchors follow the order of the outputs', () => {
     ]),
   ]
   expect(a!.anchors).toEqual(b!.anchors!.toReversed())
+})
+
+test('pictures are prepared as the family does it: bytes of OpenCV for YOLOX, as ImageNet for a classifier', async () => {
+  const style = { opset: 12 }
+  const root = folder({ 'x.onnx': networks['YOLOX-nano']!.make(style).bytes })
+  expect((await init(root, 'x.onnx')).config.preprocess).toMatchObject({
+    ...{
+      pixelFormat: 'bgr',
+      mean: [0, 0, 0],
+      scale: [1, 1, 1],
+      keepAspectRatio: true,
+      padValue: 114,
+      padType: 'normal',
+    },
+  })
+  const { out, text, config } = await init(folder({ 'm.onnx': networks.ResNet!.make(style).bytes }), 'm.onnx')
+  expect(config.preprocess).toMatchObject({ pixelFormat: 'rgb', keepAspectRatio: false })
+  // Of the deviations of ImageNet, 58.395 of red is the largest.
+  expect(1 / config.preprocess.scale[0]!).toBeCloseTo(58.395, 1)
+  expect(1 / config.preprocess.scale[1]!).toBeCloseTo(57.12, 1)
+  expect(config.preprocess.mean).toEqual([123.675, 116.28, 103.53])
+  expect(out).toContain('  a guess: Classifier: 10 classes')
+  expect(`${out}${text}`).not.toContain('detector')
+  expect(text).not.toContain('raw heads')
 })
 
 test('a file that is no ONNX, or absent: told, and nothing is written', async () => {

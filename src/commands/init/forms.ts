@@ -1,11 +1,13 @@
 /** Detectors without anchors and classifiers, by the shapes of their outputs: each form gives the number of classes, if it is that. */
 import type { Detector } from '../../config/config.js'
 import type { Guess, Net } from './guess.js'
+import { type Habit, habits } from './habits.js'
 
 interface Form {
   readonly name: string
   readonly kind: Detector['kind'] | 'classifier'
   readonly padValue?: number
+  readonly habit?: Habit
   /** The network goes on behind its heads: where these are known, it had better end there. */
   readonly decoded?: true
   classes(net: Net): number | undefined
@@ -80,11 +82,14 @@ const forms: readonly Form[] = [
   {
     name: 'BlazeFace',
     kind: 'blazeface',
+    padValue: 0,
+    habit: habits.blazeFace,
     classes: (net) => pair(net, (a, b) => a[1] === 896 && a[2]! >= 16 && b[2] === 1) && 1,
   },
   {
     name: 'SSD, boxes decoded',
     kind: 'ssd',
+    habit: habits.ultraFace,
     // Without an exponential they are offsets still, to priors that the file does not tell.
     classes: (net) =>
       net.behind.has('Exp')
@@ -95,22 +100,24 @@ const forms: readonly Form[] = [
     // Points lie in the middle of cells, as in NanoDet; NanoDet-Plus has LeakyRelu.
     name: 'PP-PicoDet',
     kind: 'nanodet',
+    habit: habits.imageNet,
     classes: (net) => (net.layers.has('HardSwish') ? classesOfMaps(net, four, [32]) : undefined),
   },
   {
     name: 'NanoDet-Plus',
     kind: 'nanodet-plus',
+    habit: habits.imageNetBgr,
     classes: (net) => classesOfRows(net, boxes(net, four), 32) ?? classesOfMaps(net, four, [32]),
   },
   {
     name: 'NanoDet',
     kind: 'nanodet',
+    habit: habits.imageNetBgr,
     classes: (net) => one(classesOfRows(net, boxes(net, three), 32), 80) ?? one(classesOfMaps(net, three, [32]), 80),
   },
-  { name: 'YOLOX', kind: 'yolox', padValue: 114, classes: (net) => classesOfYolox(net) },
+  { name: 'YOLOX', kind: 'yolox', padValue: 114, habit: habits.yolox, classes: (net) => classesOfYolox(net) },
   { name: 'YOLOv8 or 11', kind: 'yolov8', padValue: 114, classes: (net) => classesOfMaps(net, three, [64]) },
-  // Resized without a border.
-  { name: 'PP-YOLOE', kind: 'yolov8', classes: (net) => classesOfMaps(net, three, [68]) },
+  { name: 'PP-YOLOE', kind: 'yolov8', habit: habits.stretched, classes: (net) => classesOfMaps(net, three, [68]) },
   {
     name: 'YOLOv6',
     kind: 'yolov8',
@@ -124,8 +131,19 @@ const forms: readonly Form[] = [
     decoded: true,
     classes: (net) => (inPixels(net) ? classesOfRows(net, boxes(net, three), 5) : undefined),
   },
-  { name: 'YOLOX', kind: 'yolox', padValue: 114, classes: (net) => classesOfRows(net, boxes(net, three), 5) },
-  { name: 'FastestDet', kind: 'fastestdet', classes: (net) => one(classesOfMaps(net, [16], [1, 4]), 80) },
+  {
+    name: 'YOLOX',
+    kind: 'yolox',
+    padValue: 114,
+    habit: habits.yolox,
+    classes: (net) => classesOfRows(net, boxes(net, three), 5),
+  },
+  {
+    name: 'FastestDet',
+    kind: 'fastestdet',
+    habit: habits.stretchedBgr,
+    classes: (net) => one(classesOfMaps(net, [16], [1, 4]), 80),
+  },
   {
     name: 'YOLOv8 or 11, decoded',
     kind: 'yolov8',
@@ -143,6 +161,7 @@ const forms: readonly Form[] = [
   {
     name: 'Classifier',
     kind: 'classifier',
+    habit: habits.imageNet,
     // A flattened head has this form, too.
     decoded: true,
     classes: ({ outputs }) => {
@@ -155,7 +174,7 @@ const forms: readonly Form[] = [
 const transposed = (net: Net): Net => ({ ...net, outputs: net.outputs.map(([n = 0, a = 0, b = 0]) => [n, b, a]) })
 
 export function guessForm(net: Net): Guess | undefined {
-  for (const { name, kind, padValue, decoded, classes } of forms) {
+  for (const { name, kind, padValue, habit, decoded, classes } of forms) {
     const count = classes(net)
     if (count === undefined) continue
     const shapes = net.outputs.map((shape) => shape.join(' x ')).join(', ')
@@ -166,6 +185,7 @@ export function guessForm(net: Net): Guess | undefined {
       others: [],
       classes: count,
       padValue,
+      habit: habit ?? habits.usual,
       decoded: decoded ?? false,
     }
   }

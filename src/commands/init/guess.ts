@@ -4,6 +4,7 @@
  */
 import type { Detector } from '../../config/config.js'
 import { guessForm } from './forms.js'
+import { type Habit, habits } from './habits.js'
 
 export interface Net {
   /** [n, c, height, width] of the picture's input. */
@@ -29,6 +30,7 @@ export interface Guess {
   readonly classes: number
   /** Of the letterbox, where the family has a habit. */
   readonly padValue: number | undefined
+  readonly habit: Habit
   /** Boxes are decoded in the network: its heads would be better ends. */
   readonly decoded: boolean
 }
@@ -143,6 +145,7 @@ function guessAnchors(net: Net): Guess | undefined {
       others: family.others ?? [],
       classes,
       padValue: family.padValue,
+      habit: habits.usual,
       decoded: false,
     }
   }

@@ -1,5 +1,6 @@
 /** A quant.yaml to start from: what is known filled in, what is guessed said to be a guess. */
 import { basename } from 'node:path'
+import { type Habit, habits } from './habits.js'
 import type { Network } from './network.js'
 
 export interface Pictures {
@@ -15,22 +16,27 @@ export function starter(path: string, network: Network, pictures: Pictures | und
   const { inputs, outputs, cut, guess } = network
   const open = inputs.flatMap(({ name, filled }) => (filled.length > 0 ? [`${name}: ${filled.join(', ')}`] : []))
   const channels = inputs[0]?.shape[1] === 1 ? 1 : 3
-  const perChannel = (value: number): string => `[${Array(channels).fill(value).join(', ')}]`
+  const { format, mean, scale, stretched, corner }: Habit = guess?.habit ?? habits.usual
+  const perChannel = (values: readonly number[]): string => `[${values.slice(0, channels).join(', ')}]`
   return `# What is marked as a guess must be checked. Every key is explained in quant.yaml.example.
 model:
   name: ${nameOf(path)}
   path: ${quoted(path)}
   inputs: # ${inputs.some(({ shape }) => shape[3] === 3 && shape[1] !== 3) ? 'NHWC, as in the file; pictures are turned for it' : 'NCHW'}${open.length > 0 ? `; the file leaves open and this fills in: ${comment(open.join('; '))}` : ''}
 ${inputs.map(({ name, shape }) => `    ${quoted(name)}: [${shape.join(', ')}]`).join('\n')}
-  outputs: # ${cut ? 'the raw heads; the file goes on and decodes them, which the chip need not do' : 'where the network ends: the raw heads, before decoding and NMS'}
+  outputs: # ${cut ? 'the raw heads; the file goes on and decodes them, which the chip need not do' : whereItEnds(network)}
 ${outputs.map(({ name, shape }) => `    - ${quoted(name)}${shape ? ` # ${shape.join(' x ')}` : ''}`).join('\n')}
 
 preprocess: # a guess: as the network was trained; y = (x - mean) * scale, x from 0 to 255
-  pixel_format: ${channels === 1 ? 'gray' : 'rgb'}
-  mean: ${perChannel(0)}
-  scale: ${perChannel(0.0039216)}
-  keep_aspect_ratio: true # letterbox; false stretches
-  pad_value: ${guess?.padValue ?? 128}
+  pixel_format: ${channels === 1 ? 'gray' : format}
+  mean: ${perChannel(mean)}
+  scale: ${perChannel(scale)}
+${
+  stretched
+    ? '  keep_aspect_ratio: false # stretched; true: letterbox'
+    : `  keep_aspect_ratio: true # letterbox; false stretches
+  pad_value: ${guess?.padValue ?? 128}${corner ? '\n  pad_type: normal # the picture at the top left; center is usual' : ''}`
+}
 
 calibration:
   dataset: ${
@@ -45,6 +51,12 @@ variants:
   mix: { quantize: INT8, mix: { mode: F32, min_improvement: 5% } } # the layers that suffer most stay float
 
 ${verification(network, pictures)}`
+}
+
+function whereItEnds({ guess }: Network): string {
+  if (guess === undefined)
+    return 'where the network ends; for a detector best at its raw heads, before decoding and NMS'
+  return guess.anchors ? 'where the network ends: the raw heads, before decoding and NMS' : 'where the network ends'
 }
 
 function verification({ guess }: Network, pictures: Pictures | undefined): string {
