@@ -22,3 +22,12 @@ export function paretoFront<T extends Point>(points: readonly T[]): T[] {
 /** The best point of a front that is allowed; undefined where none is. */
 export const bestOf = <T extends Point>(front: readonly T[], allowed: (point: T) => boolean): T | undefined =>
   front.findLast(allowed)
+
+/**
+ * Where a search ends, unless it met a choice on its way that is better and no slower: a step takes what gains most for its layers, so
+ * what it passed over may still be that.
+ */
+export const noWorse = <T extends Point>(front: readonly T[], end: T, allowed: (point: T) => boolean): T => {
+  const better = bestOf(front, (point) => point.cycles <= end.cycles && point.loss < end.loss && allowed(point))
+  return better ?? end
+}

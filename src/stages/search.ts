@@ -5,7 +5,7 @@ import type { Stage, StageContext } from '../engine/stage.js'
 import type { Graph } from '../ir/graph.js'
 import { candidateLayers, runs, stretches, withMoves } from '../search/candidates.js'
 import { type Choice, choiceKey, complete, type FloatMode, int8Only } from '../search/choice.js'
-import { bestOf, paretoFront } from '../search/front.js'
+import { bestOf, noWorse, paretoFront } from '../search/front.js'
 import type { SearchHeader } from '../search/header.js'
 import { historicalChoice } from '../search/historical.js'
 import { readLossTable, writeLossTable } from '../search/losstable.js'
@@ -200,9 +200,15 @@ async function searched({ recipe, context, mix, graph, prices, objective }: Task
   const points = known.map((one) => ({ ...one, size: one.choice.size }))
   const front = paretoFront(points)
   const { pick } = mix
+  const end = steps.at(-1) ?? int8
+  const allowed = ({ size, sqnr, cycles }: (typeof points)[number]): boolean =>
+    size <= mix.maxFloatLayers && cycles <= maxCycles && (mix.objective !== 'detection' || sqnr <= int8.sqnr)
   const picked =
     pick === 'best'
-      ? (steps.at(-1) ?? int8)
+      ? // What a target is about was found for the end alone.
+        mix.target
+        ? end
+        : noWorse(front, { ...end, size: end.choice.size }, allowed)
       : (bestOf(
           [points[0]!, ...front].sort((a, b) => b.loss - a.loss),
           ({ size, cycles }) => ('layers' in pick ? size <= pick.layers : cycles <= cyclesOf(pick, int8.cycles)),

@@ -1,7 +1,7 @@
 /** The table of a search at the end of a build and of `quant inspect`, and the front that it shows. */
 import { expect, test } from 'vitest'
 import { describeSelection } from '../../src/commands/inspect/selection.js'
-import { bestOf, paretoFront } from '../../src/search/front.js'
+import { bestOf, noWorse, paretoFront } from '../../src/search/front.js'
 import { frontText } from '../../src/show/front.js'
 import type { Selection } from '../../src/stages/selection.js'
 
@@ -95,4 +95,9 @@ test('a point of the front is nowhere worse than another, and better somewhere',
   ])
   expect(bestOf(front, ({ size }) => size <= 2)?.loss).toBe(5)
   expect(bestOf(front, () => false)).toBeUndefined()
+  // A search that ended at [12, 6] met [10, 5]; nothing that is slower than its end takes its place.
+  expect(noWorse(front, { cycles: 12, loss: 6, size: 1 }, () => true)).toEqual({ cycles: 10, loss: 5, size: 1 })
+  expect(noWorse(front, { cycles: 12, loss: 6, size: 1 }, ({ size }) => size < 1)).toMatchObject({ cycles: 12 })
+  expect(noWorse(front, { cycles: 9, loss: 6, size: 1 }, () => true)).toMatchObject({ cycles: 9 })
+  expect(noWorse(front, front[1]!, () => true)).toBe(front[1])
 })
