@@ -37,6 +37,8 @@ export function compileStage(recipe: Recipe, variant: Variant): Stage {
     params: {
       ...graphParams(recipe),
       [`variants.${variant.name}.quantize`]: variant.quantize,
+      ...(table?.file === undefined ? {} : { 'calibration.table': table.file }),
+      ...(variant.mix?.kind === 'table' ? { [`variants.${variant.name}.mix.table`]: variant.mix.table } : {}),
       [`variants.${variant.name}.quant_input`]: variant.quantInput,
       [`variants.${variant.name}.quant_output`]: variant.quantOutput,
     },
