@@ -82,6 +82,12 @@ const gemm = (m: number, k: number, n: number, transB = 1) =>
     b.node('Gemm', ['x', b.random('w', transB ? [n, k] : [k, n]), b.random('b', [n])], 'y', { transB }),
   )
 
+/** The second layer's constants are called as the parts of the first one's would be, had they the names of what they are parts of. */
+const numbered = model([6, 1500], (b) => {
+  const x = b.node('Gemm', ['x', b.random('w', [700, 1500]), b.random('b', [700])], 'x1', { transB: 1 })
+  b.node('Gemm', [x, b.random('w_fix_0', [384, 700]), b.random('b_0', [384])], 'y', { transB: 1 })
+})
+
 const softmax = (shape: readonly number[], axis = -1) => model(shape, (b) => b.node('Softmax', ['x'], 'y', { axis }))
 
 const product = (left: readonly number[], right: readonly number[]) =>
@@ -110,6 +116,7 @@ const cases: readonly (readonly [story: string, onnx: Uint8Array])[] = [
   ['one row by a matrix stored the other way', gemm(1, 130, 70, 0)],
   ['rows by a matrix in parts', gemm(6, 1500, 700)],
   ['rows by a matrix in parts, stored the other way', gemm(3, 1500, 700, 0)],
+  ['a matrix in parts, beside constants that are numbered', numbered],
   ['Softmax along 1600 elements', softmax([1, 3, 20, 1600])],
   ['Softmax along the columns of a large matrix', softmax([1, 700, 1500], 1)],
   ['Softmax along pairs', softmax([1, 442, 2])],

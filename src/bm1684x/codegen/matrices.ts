@@ -105,7 +105,8 @@ export function asMatrices(
     const [k, n] = (op.rightTranspose ? matrix.shape.toReversed() : matrix.shape) as [number, number]
     const count = sizeOf(node.shape) / n
     if (node.shape.length === 2 && count === 1) {
-      const filter = `${name}_filter`
+      // Named by the layer: another one may read the same constant in another way, and the file may have `w_0` beside `w`.
+      const filter = `${node.name}_filter`
       const data = op.rightTranspose ? matrix.data : transposed(matrix.data, k, n)
       constants.set(filter, { ...matrix, shape: [n, k, 1, 1], data })
       add({ ...node, op: asConvolution(op, n), inputs: node.inputs.with(1, filter) })
@@ -124,9 +125,9 @@ export function asMatrices(
     const names: string[] = []
     for (let from = 0; from < n; from += most) {
       const to = Math.min(n, from + most)
-      const part = `${name}_${from}`
+      const part = `${node.name}_matrix_${from}`
       constants.set(part, op.rightTranspose ? itemsOf(matrix, from, to) : columnsOf(matrix, from, to))
-      const own = bias === undefined ? [] : [`${bias}_${from}`]
+      const own = bias === undefined ? [] : [`${node.name}_bias_${from}`]
       if (bias !== undefined) constants.set(own[0]!, itemsOf({ ...constants.get(bias)!, shape: [n] }, from, to))
       names.push(add({ ...node, name: `${node.name}_${from}`, inputs: [x, part, ...own], shape: result(to - from) }))
     }
