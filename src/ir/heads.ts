@@ -14,6 +14,9 @@ const learned = new Set(['Conv', 'ConvTranspose', 'Deconv', 'Gemm', 'MatMul', 'B
 const affine = new Set(['Add', 'Mul', 'Sub', 'Div'])
 const movement = new Set(['Transpose', 'Permute', 'Reshape', 'Slice', 'Split', 'Identity'])
 
+/** Whether nothing is computed by layers of these types. */
+export const onlyMoves = (types: ReadonlySet<string>): boolean => [...types].every((type) => movement.has(type))
+
 /** @returns the first such values on every way back from `ends`, in no order that matters */
 export function rawHeads(steps: Iterable<Step>, ends: Iterable<string>): Set<string> {
   const maker = new Map<string, Step>()

@@ -3,7 +3,7 @@ import { decodesInside } from '../detect/decode/readings.js'
 import type { DetectorSpec } from '../detect/types.js'
 import { QuantError } from '../errors.js'
 import { type Graph, tensorOf } from '../ir/graph.js'
-import { headsOfGraph } from '../ir/heads.js'
+import { headsOfGraph, onlyMoves, typesBehindHeads } from '../ir/heads.js'
 
 /** More names help nobody. */
 const mostHeads = 12
@@ -39,9 +39,10 @@ export function readOutputs<T>(graph: Graph, read: () => T): T {
   }
 }
 
-/** Tensors of the ONNX file in which the raw heads end; none where the network ends there, too, or has too many. */
+/** Tensors of the ONNX file in which the raw heads end; none where the network ends there, too, or only moves what they give, or has too many. */
 function tensorsOfHeads(graph: Graph): string[] {
   const heads = headsOfGraph(graph)
-  if (heads.size > mostHeads || graph.outputs.every((name) => heads.has(name))) return []
+  if (heads.size > mostHeads || graph.outputs.every((name) => heads.has(name)) || onlyMoves(typesBehindHeads(graph)))
+    return []
   return graph.nodes.flatMap(({ name }) => (heads.has(name) ? [tensorOf(name)] : []))
 }

@@ -10,7 +10,7 @@ import { QuantError } from '../../src/errors.js'
 import type { Tensor } from '../../src/ir/graph.js'
 import { headsOf } from '../../src/ir/onnx/import.js'
 import { decodedWarning, readOutputs } from '../../src/stages/decoded.js'
-import { edited, imported, opTypes } from '../import/helper.js'
+import { edited, imported, model, opTypes } from '../import/helper.js'
 import { networks, side, spec } from '../models/networks.js'
 import { centerNet } from '../models/others.js'
 import { ppyoloe } from '../models/paddle.js'
@@ -133,6 +133,24 @@ describe('advice where to cut is good', () => {
       hint = (error as QuantError).hint
     }
     expect(advised(hint).toSorted()).toEqual(file.heads.toSorted())
+  })
+
+  it('none where heads are only turned: the kind is wrong, not their end', () => {
+    const graph = imported(
+      model([1, 3, side, side], (b) => {
+        const head = b.node('Conv', ['x', b.random('w', [24, 3, 1, 1])], 'head', { strides: [16, 16] })
+        b.node('Transpose', [head], 'y', { perm: [0, 2, 3, 1] })
+      }),
+    )
+    const outputs = [{ shape: [1, 4, 4, 24], data: new Float32Array(384) }]
+    let hint: string | undefined
+    try {
+      readOutputs(graph, () => boxesOf(outputs, spec({ kind: 'yolov8' })))
+    } catch (error) {
+      hint = (error as QuantError).hint
+    }
+    expect(hint).toContain('compare verify.detector with the network')
+    expect(hint).not.toContain('raw heads')
   })
 
   const inside = Object.entries(networks).filter(
