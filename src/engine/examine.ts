@@ -2,7 +2,8 @@
  * Is a stage fresh, can its outputs be restored, or must it run: decided once, here, with the reasons. `build` acts on it, `status`
  * and `why` print it.
  */
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import * as disk from '../disk.js'
 import type { Files } from './files.js'
 import { canonical, sha256 } from './hash.js'
 import type { Json, Reason } from './reason.js'
@@ -103,6 +104,10 @@ export async function damagedOutputs(work: Workspace, last: StageRecord): Promis
   return reasons
 }
 
+/** Under the name of a source file, or of an output. */
+const isThere = ({ root, output }: Project, path: string): boolean =>
+  disk.exists(resolve(root, path)) || disk.exists(join(output, path))
+
 /** Every difference between how the stage last ran and how it would run now. Never empty where the keys differ. */
 function differences(project: Project, stage: Stage, last: StageRecord, now: Inputs): Reason[] {
   const reasons: Reason[] = []
@@ -122,6 +127,7 @@ function differences(project: Project, stage: Stage, last: StageRecord, now: Inp
         was,
         now: is,
       })
+    else if (is === undefined && isThere(project, path)) reasons.push({ why: 'input-dropped', path })
     else reasons.push({ why: 'input-changed', path, was, now: is })
   }
   for (const path of stage.outputs) if (!(path in last.outputs)) reasons.push({ why: 'output-missing', path })

@@ -13,6 +13,8 @@ export type Reason =
       readonly was: string | undefined
       readonly now: string | undefined
     }
+  /** A file that is still there, but that the stage does not read any more. */
+  | { readonly why: 'input-dropped'; readonly path: string }
   /** A setting, e.g. at `verify.detector.score`. */
   | {
       readonly why: 'param-changed'

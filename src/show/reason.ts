@@ -11,6 +11,8 @@ export function reasonText(reason: Reason, placeOf?: PlaceOfSetting): string {
       return 'never built'
     case 'input-changed':
       return changed(reason.path, reason.was, reason.now)
+    case 'input-dropped':
+      return `${reason.path} is not read any more`
     case 'param-changed':
       return `${lineText(placeOf?.(reason.at))}${reason.at} ${json(reason.was)} -> ${json(reason.now)}`
     case 'tool-changed':

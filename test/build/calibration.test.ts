@@ -131,3 +131,11 @@ test('a picture of one colour is warned of, and shows in the report', async () =
   expect(report().pictures.find(({ blank }) => blank)?.picture).toBe('pictures/blank.png')
   expect(await inspectCommand('build/tiny_calibration.json', { directory: p.root })).toBe(0)
 })
+
+test('fewer pictures of the same folder: those left out are there still, and are not told as gone', async () => {
+  await p.build(['calibrate'])
+  p.yaml = { ...p.yaml, calibration: { ...(p.yaml.calibration as object), input_num: 8 } }
+  const left = (await p.plan()).find(({ stage }) => stage.name === 'calibrate')!.because
+  expect(left).toContainEqual({ why: 'input-dropped', path: 'pictures/p99.png' })
+  expect(left.filter(({ why }) => why === 'input-changed')).toEqual([])
+})

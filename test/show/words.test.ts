@@ -14,6 +14,7 @@ test.each<[Reason, string]>([
   [{ why: 'input-changed', path: 'model.onnx', was, now }, 'model.onnx changed (3f2a9c... -> 77ab01...)'],
   [{ why: 'input-changed', path: 'calibration/cal_101.jpg', was: undefined, now }, 'calibration/cal_101.jpg is new'],
   [{ why: 'input-changed', path: 'calibration/cal_101.jpg', was, now: undefined }, 'calibration/cal_101.jpg is gone'],
+  [{ why: 'input-dropped', path: 'calibration/cal_101.jpg' }, 'calibration/cal_101.jpg is not read any more'],
   [{ why: 'param-changed', at: 'verify.detector.score', was: 0.5, now: 0.4 }, 'verify.detector.score 0.5 -> 0.4'],
   [{ why: 'param-changed', at: 'calibration.method', was: 'kl', now: 'max' }, 'calibration.method kl -> max'],
   [{ why: 'param-changed', at: 'model.outputs', was: undefined, now: ['a', 'b'] }, 'model.outputs unset -> ["a","b"]'],
