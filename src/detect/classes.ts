@@ -39,5 +39,6 @@ export function caption(box: Named, classes: readonly string[]): string {
   return `${nameOf(box.classId, classes)} ${percent(box)}`
 }
 
-const percent = (box: Named): string => `${(box.score * 100).toFixed(1)}%`
+/** What is stored in 8 bit may be a step above 1. */
+const percent = (box: Named): string => `${(Math.min(1, box.score) * 100).toFixed(1)}%`
 const nameOf = (classId: number, classes: readonly string[]): string => classes[classId] ?? `class ${classId}`

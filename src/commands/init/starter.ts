@@ -48,7 +48,7 @@ calibration:
 
 variants:
   int8: { quantize: INT8 }
-  mix: { quantize: INT8, mix: { mode: F32, min_improvement: 5% } } # the layers that suffer most stay float
+  mix: { quantize: INT8, mix: { mode: F16, min_improvement: 1%, max_latency: 1.5x } } # the layers that suffer most stay float
 
 ${verification(network, pictures)}`
 }
