@@ -8,6 +8,7 @@ import { QuantError } from '../errors.js'
 import type { Precision } from '../quantize/qgraph.js'
 import { runtimeIdentity } from '../runtime/identity.js'
 import { type Choice, choiceKey, type FloatMode, int8Only } from '../search/choice.js'
+import type { SearchHeader } from '../search/header.js'
 import { meanLoss } from '../search/loss.js'
 import { lossOf, type Objective, type SampleLoss } from '../search/objective.js'
 import type { Price } from '../search/price.js'
@@ -189,5 +190,23 @@ export function pricing(recipe: Recipe, context: StageContext, variant: Variant)
     },
     exact: async (choices) =>
       (await prices(choices.map((choice) => ({ choice, rest: 'INT8' as const })))).map(({ cycles }) => cycles),
+  }
+}
+
+/** What the tables of a search begin with. */
+export const headerOf = (recipe: Recipe, mix: Search, int8Loss: number): SearchHeader => ({
+  samples: searchPictures(recipe, mix).length,
+  int8Loss,
+  chip: recipe.config.chip,
+  mixMode: mix.modes[0],
+})
+
+/** Files and artifacts of the stages of a search. */
+export function readsOf(recipe: Recipe, mix: Search): { files: string[]; needs: string[] } {
+  const { artifacts } = recipe
+  const table = tableOf(recipe)
+  return {
+    files: [...searchPictures(recipe, mix), ...(table.file === undefined ? [] : [table.file])],
+    needs: [artifacts.mlir, artifacts.weights, ...(table.need === undefined ? [] : [table.need])],
   }
 }
