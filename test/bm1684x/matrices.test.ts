@@ -3,11 +3,10 @@ import { describe, expect, it } from 'vitest'
 import { runOnCmodel } from '../../src/bm1684x/cmodel/run.js'
 import { generate } from '../../src/bm1684x/codegen/generate.js'
 import { runProgram } from '../../src/bm1684x/machine/run.js'
-import type { IoData } from '../../src/bm1684x/program.js'
 import { lower } from '../../src/quantize/lower.js'
 import type { Precision, QGraph } from '../../src/quantize/qgraph.js'
 import { imported, model } from '../import/helper.js'
-import { differences, executed, onMachine, picture } from './net.js'
+import { differences, distance, executed, feedsOf, onMachine } from './net.js'
 
 type Build = Parameters<Parameters<typeof model>[1]>[0]
 
@@ -15,24 +14,6 @@ const quantized = (onnx: Uint8Array, precision: Precision): QGraph => {
   const graph = imported(onnx)
   const thresholds = new Map(graph.nodes.map(({ name }, i) => [name, { threshold: 1 + (i % 3), min: -1, max: 1 }]))
   return lower(graph, thresholds, () => precision)
-}
-
-const feedsOf = (q: QGraph): Record<string, Float32Array> =>
-  Object.fromEntries(
-    q.nodes.flatMap(({ name, op, shape }) =>
-      op.type === 'Input' ? [[name, picture(shape).map((x) => 2 * x - 1)] as const] : [],
-    ),
-  )
-
-/** The greatest difference, relative to the greatest value. */
-function distance(some: IoData, others: IoData): number {
-  let [error, largest] = [0, 0]
-  for (const [i, value] of others.entries()) {
-    error = Math.max(error, Math.abs(value - some[i]!))
-    largest = Math.max(largest, Math.abs(value))
-  }
-  expect(largest).toBeGreaterThan(0)
-  return error / largest
 }
 
 /** softmax(q k / 4) v of [heads, tokens, size], cut out of one value as YOLO11 does it: keys and values have the tokens last. */

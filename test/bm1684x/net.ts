@@ -119,6 +119,25 @@ export async function executed(
   }
 }
 
+/** Something for every input, from -1 to 1. */
+export const feedsOf = (q: QGraph): Record<string, Float32Array> =>
+  Object.fromEntries(
+    q.nodes.flatMap(({ name, op, shape }) =>
+      op.type === 'Input' ? [[name, picture(shape).map((x) => 2 * x - 1)] as const] : [],
+    ),
+  )
+
+/** The greatest difference, relative to the greatest value. */
+export function distance(some: IoData, others: IoData): number {
+  let [error, largest] = [0, 0]
+  for (const [i, value] of others.entries()) {
+    error = Math.max(error, Math.abs(value - some[i]!))
+    largest = Math.max(largest, Math.abs(value))
+  }
+  expect(largest).toBeGreaterThan(0)
+  return error / largest
+}
+
 /** How many elements of the outputs are not the same; all, where there is another number of them. */
 export function differences(some: ReadonlyMap<string, IoData>, others: ReadonlyMap<string, IoData>): number {
   let count = 0

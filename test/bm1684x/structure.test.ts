@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest'
 import { runOnCmodel } from '../../src/bm1684x/cmodel/run.js'
 import { generate } from '../../src/bm1684x/codegen/generate.js'
 import { runProgram } from '../../src/bm1684x/machine/run.js'
-import type { IoData } from '../../src/bm1684x/program.js'
 import { type Graph, inputsOf } from '../../src/ir/graph.js'
 import { readTop } from '../../src/ir/top/read.js'
 import { topWeights, writeTop } from '../../src/ir/top/write.js'
@@ -14,7 +13,7 @@ import { tpuWeights, writeTpu } from '../../src/quantize/tpu/write.js'
 import { imported } from '../import/helper.js'
 import { structureCases } from '../import/structure-cases.js'
 import { structureNets } from '../import/structure-nets.js'
-import { differences, executed, onMachine, picture } from './net.js'
+import { differences, distance, executed, feedsOf, onMachine } from './net.js'
 
 /** All signed, each value at a scale of its own. */
 const quantized = (graph: Graph, precision: Precision): QGraph => {
@@ -27,24 +26,6 @@ const quantized = (graph: Graph, precision: Precision): QGraph => {
 const cases = structureCases.filter(
   ([what]) => !what.startsWith('Resize nearest,') || /asymmetric, floor|align_corners, round_prefer_ceil/.test(what),
 )
-
-const feedsOf = (q: QGraph): Record<string, Float32Array> =>
-  Object.fromEntries(
-    q.nodes.flatMap(({ name, op, shape }) =>
-      op.type === 'Input' ? [[name, picture(shape).map((x) => 2 * x - 1)] as const] : [],
-    ),
-  )
-
-/** The greatest difference, relative to the greatest value. */
-function distance(some: IoData, others: IoData): number {
-  let [error, largest] = [0, 0]
-  for (const [i, value] of others.entries()) {
-    error = Math.max(error, Math.abs(value - some[i]!))
-    largest = Math.max(largest, Math.abs(value))
-  }
-  expect(largest).toBeGreaterThan(0)
-  return error / largest
-}
 
 /** Layers that are float whatever is asked for: their last bits depend on the order of sums. */
 const exact = (q: QGraph): boolean => q.nodes.every(({ op }) => !['AvgPool', 'MatMul', 'Softmax'].includes(op.type))

@@ -7,18 +7,9 @@ import { dequantize, openQuantized } from '../../src/quantize/execute.js'
 import { lower } from '../../src/quantize/lower.js'
 import { openSession } from '../../src/runtime/session.js'
 import { uniforms } from '../calibrate/random.js'
-import { graphOf, none } from './float-graph.js'
+import { conv1 as conv, graphOf } from './float-graph.js'
 
 const SIDE = 10
-const conv = {
-  ...none,
-  type: 'Conv',
-  kernel: [1, 1],
-  strides: [1, 1],
-  dilations: [1, 1],
-  pads: [0, 0, 0, 0],
-  group: 1,
-} as const
 
 /** x -> a -> leaky -> b. One weight in each filter is large, so that the others are rounded badly, and x is always positive. */
 function network(): Graph {

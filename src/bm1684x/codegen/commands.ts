@@ -304,24 +304,33 @@ export function averagePool(
 /** How int32 or int16 values become 8-bit ones: records per channel (packRequant), or one multiplier and right shift for all. */
 export type Requantisation = { readonly table: number } | (Requant & { readonly zero?: number })
 
+/** What requantisations have in common. */
+const requantisation = (unit: keyof typeof eu.rqdq, shape: Shape4, result: Place, input: Place) =>
+  ({
+    tsk_eu_typ: eu.rqdq[unit],
+    ...sized(shape),
+    opd0_sign: sign(input.signed),
+    opd0_prec: prec[input.prec],
+    res0_prec: prec[result.prec],
+    res0_addr: result.address,
+    opd0_addr: input.address,
+  }) as const
+
+/** Two immediates of one field. */
+const packed = (high: number, low: number): number => (high * 2 ** 16 + low) >>> 0
+
 /** result = saturate(input * multiplier * 2^-shift + zero), ties up before the sum. */
 export function requant(shape: Shape4, result: Place, input: Place, by: Requantisation) {
   const constant = 'multiplier' in by
   return {
     form: 'rqdq',
     fields: {
-      tsk_eu_typ: eu.rqdq.rq1,
-      ...sized(shape),
-      opd0_sign: sign(input.signed),
+      ...requantisation('rq1', shape, result, input),
       opd2_sign: sign(result.signed),
-      opd0_prec: prec[input.prec],
-      res0_prec: prec[result.prec],
       opd2_n_str: rounding.halfUp,
-      res0_addr: result.address,
-      opd0_addr: input.address,
       ...(constant && {
         opd1_const: 1,
-        opd2_addr: (immediate(by.zero ?? 0, 'int16') * 2 ** 16 + immediate(-by.shift, 'int8')) >>> 0,
+        opd2_addr: packed(immediate(by.zero ?? 0, 'int16'), immediate(-by.shift, 'int8')),
       }),
       opd1_addr: constant ? immediate(by.multiplier, 'int32') : by.table,
     },
@@ -333,17 +342,11 @@ export const rescaled = (shape: Shape4, result: Place, input: Place, zero: numbe
   ({
     form: 'rqdq',
     fields: {
-      tsk_eu_typ: eu.rqdq.dq1,
-      ...sized(shape),
-      opd0_sign: sign(input.signed),
+      ...requantisation('dq1', shape, result, input),
       opd2_sign: sign(result.signed),
-      opd0_prec: prec[input.prec],
-      res0_prec: prec[result.prec],
       opd2_n_str: rounding.halfUp,
-      res0_addr: result.address,
-      opd0_addr: input.address,
       opd1_const: 1,
-      opd1_addr: (immediate(-by.shift, 'int16') * 2 ** 16 + immediate(zero, 'int16')) >>> 0,
+      opd1_addr: packed(immediate(-by.shift, 'int16'), immediate(zero, 'int16')),
       opd2_addr: immediate(by.multiplier, 'int32'),
     },
   }) satisfies InstructionOf<'rqdq'>
@@ -353,13 +356,7 @@ export const dequant = (shape: Shape4, result: Place, input: Place, scale: numbe
   ({
     form: 'rqdq',
     fields: {
-      tsk_eu_typ: eu.rqdq.dq0,
-      ...sized(shape),
-      opd0_sign: sign(input.signed),
-      opd0_prec: prec[input.prec],
-      res0_prec: prec[result.prec],
-      res0_addr: result.address,
-      opd0_addr: input.address,
+      ...requantisation('dq0', shape, result, input),
       opd1_const: 1,
       opd1_addr: immediate(zero, 'int32'),
       opd2_addr: immediate(scale, 'fp32'),

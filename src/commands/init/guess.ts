@@ -54,27 +54,26 @@ interface Family {
   readonly classes?: number
 }
 
+/** YOLOv3's, which YOLOv5 kept. */
+const cocoAnchors = {
+  8: [10, 13, 16, 30, 33, 23],
+  16: [30, 61, 62, 45, 59, 119],
+  32: [116, 90, 156, 198, 373, 326],
+}
+
 /** The first that fits is it. Anchors of the networks as they were published; those of YOLOv2 are cells times 32. */
 const families: readonly Family[] = [
   {
     name: 'YOLOv5',
     kind: 'yolov5',
     layer: 'SiLU',
-    anchors: {
-      8: [10, 13, 16, 30, 33, 23],
-      16: [30, 61, 62, 45, 59, 119],
-      32: [116, 90, 156, 198, 373, 326],
-    },
+    anchors: cocoAnchors,
     padValue: 114,
   },
   {
     name: 'YOLOv3',
     kind: 'yolov3',
-    anchors: {
-      8: [10, 13, 16, 30, 33, 23],
-      16: [30, 61, 62, 45, 59, 119],
-      32: [116, 90, 156, 198, 373, 326],
-    },
+    anchors: cocoAnchors,
     padValue: 128,
   },
   {

@@ -1,16 +1,19 @@
-import { QuantError } from '../../errors.js'
 import type { CalibrationReport } from '../../stages/jobs/calibrate.js'
 import { block, count, type Described, digits } from './described.js'
+import { gainText, readReport } from './report.js'
 
 /** Pictures and tensors that a person wants to see first; `--json` has all. */
 const SHOWN = 10
 
 /** NAME_calibration.json: how the table came about, and which pictures weigh in it. */
 export function describeCalibration(text: string, file: string): Described {
-  const report = parse(text, file)
+  const report = readReport<CalibrationReport>(
+    text,
+    file,
+    ({ method, tensors, pictures }) => typeof method === 'string' && Array.isArray(tensors) && Array.isArray(pictures),
+    { message: 'no report of a calibration', hint: 'quant build writes it as NAME_calibration.json' },
+  )
   const { method, best, asymmetric, bias_correction: bias, tensors, pictures } = report
-  const decibel = ({ before, after }: { before: number; after: number }): string =>
-    `${before.toFixed(2)} -> ${after.toFixed(2)} dB`
   const lines = [
     `${file}: calibration by ${method}, ${count(tensors.length, 'tensor')}, ${count(pictures.length, 'picture')}`,
   ]
@@ -22,17 +25,17 @@ export function describeCalibration(text: string, file: string): Described {
     const { outputs } = best
     if (outputs && outputs.judged > 0)
       lines.push(
-        `outputs clipped ${outputs.applied ? `as ${outputs.by} say` : 'as they were'}: distance ${outputs.distance.before.toFixed(3)} -> ${outputs.distance.after.toFixed(3)}, ${decibel(outputs.sqnr)} on ${count(outputs.judged, 'picture')}`,
+        `outputs clipped ${outputs.applied ? `as ${outputs.by} say` : 'as they were'}: distance ${outputs.distance.before.toFixed(3)} -> ${outputs.distance.after.toFixed(3)}, ${gainText(outputs.sqnr)} on ${count(outputs.judged, 'picture')}`,
       )
   }
   if (asymmetric)
     lines.push(
-      `zero points of ${count(asymmetric.layers, 'layer')} ${asymmetric.applied ? 'taken' : 'not taken'}: ${decibel(asymmetric.sqnr)} on ${count(asymmetric.pictures, 'picture')}`,
+      `zero points of ${count(asymmetric.layers, 'layer')} ${asymmetric.applied ? 'taken' : 'not taken'}: ${gainText(asymmetric.sqnr)} on ${count(asymmetric.pictures, 'picture')}`,
     )
   if (bias)
     lines.push(
-      `bias correction of ${count(bias.layers, 'layer')} ${bias.applied ? 'applied' : 'not applied'}: ${decibel(bias.sqnr)} on ${count(bias.pictures, 'picture')}${
-        bias.held_out ? `, ${decibel(bias.held_out)} on ${bias.held_out.pictures} held out` : ''
+      `bias correction of ${count(bias.layers, 'layer')} ${bias.applied ? 'applied' : 'not applied'}: ${gainText(bias.sqnr)} on ${count(bias.pictures, 'picture')}${
+        bias.held_out ? `, ${gainText(bias.held_out)} on ${bias.held_out.pictures} held out` : ''
       }`,
     )
   const weighty = pictures.filter(({ stands_out, blank, unlike }) => stands_out > 0 || blank || unlike > 3)
@@ -78,19 +81,4 @@ export function describeCalibration(text: string, file: string): Described {
       ),
     )
   return { facts: { kind: 'calibration report', ...report }, text: lines.join('\n') }
-}
-
-function parse(text: string, file: string): CalibrationReport {
-  let report: Partial<CalibrationReport> | null
-  try {
-    report = JSON.parse(text) as Partial<CalibrationReport> | null
-  } catch {
-    report = null
-  }
-  if (typeof report?.method === 'string' && Array.isArray(report.tensors) && Array.isArray(report.pictures))
-    return report as CalibrationReport
-  throw new QuantError('input', `${file}: no report of a calibration`, {
-    place: { file },
-    hint: 'quant build writes it as NAME_calibration.json',
-  })
 }

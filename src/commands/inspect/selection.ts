@@ -1,17 +1,20 @@
-import { QuantError } from '../../errors.js'
 import { frontText } from '../../show/front.js'
 import { figure } from '../../show/words.js'
 import type { Selection } from '../../stages/selection.js'
 import { block, count, type Described } from './described.js'
+import { readReport } from './report.js'
 
 /** What a search for mixed precision found: NAME_selection.json. @throws QuantError 'input' for JSON of another kind */
 export function describeSelection(text: string, file: string): Described {
-  const selection = parse(text)
-  if (selection?.front === undefined || selection.steps === undefined)
-    throw new QuantError('input', `${file}: not a kind of JSON that is known`, {
-      place: { file },
+  const selection = readReport<Selection>(
+    text,
+    file,
+    ({ front, steps }) => front !== undefined && steps !== undefined,
+    {
+      message: 'not a kind of JSON that is known',
       hint: 'NAME_calibration.json, NAME_equalization.json and NAME_selection.json can be inspected; what NAME_estimate.json says is told with the .bmodel beside it',
-    })
+    },
+  )
   const { loss, pictures, measured, order, max_float_layers, max_microseconds, min_improvement, steps, precision } =
     selection
   const limits = [
@@ -53,12 +56,4 @@ export function describeSelection(text: string, file: string): Described {
 function listed(sign: string, layers: readonly string[] = []): string[] {
   const names = layers.slice(0, 4).map((layer) => `${sign}${layer}`)
   return layers.length > 4 ? [...names, `${sign}${layers.length - 4} more`] : names
-}
-
-function parse(text: string): Selection | undefined {
-  try {
-    return JSON.parse(text) as Selection
-  } catch {
-    return undefined
-  }
 }

@@ -37,25 +37,21 @@ export function writeTpuOp(op: QOp, shape: readonly number[], operands: number):
     case 'MatMul':
       return ['tpu.MatMul', { ...writeAttributes(op, shape), ...product }]
     case 'MatMulInt': {
-      const requant = { multipliers: integers([op.requant.multiplier]), rshifts: integers([op.requant.shift]) }
-      return ['tpu.MatMul', { right_transpose: `${op.rightTranspose}`, ...reluOf(op), ...product, ...requant }]
+      const { rightTranspose, requant } = op
+      return ['tpu.MatMul', { right_transpose: `${rightTranspose}`, ...reluOf(op), ...product, ...listsOf([requant]) }]
     }
     case 'LeakyReluInt':
       return ['tpu.LeakyRelu', pairOf(op.requant)]
     case 'ReluInt':
       return ['tpu.Relu', writeAttributes({ type: 'Relu', limit: -1 }, shape)]
-    case 'AddInt': {
-      const multipliers = integers(op.requants.map(({ multiplier }) => multiplier))
-      return ['tpu.Add', { ...reluOf(op), multipliers, rshifts: integers(op.requants.map(({ shift }) => shift)) }]
-    }
+    case 'AddInt':
+      return ['tpu.Add', { ...reluOf(op), ...listsOf(op.requants) }]
     case 'MulInt':
       return ['tpu.Mul', { ...reluOf(op), ...pairOf(op.requant) }]
     case 'MulShift':
       return ['tpu.MulShift', pairOf(op.requant)]
-    case 'SumInt': {
-      const multipliers = integers(op.requants.map(({ multiplier }) => multiplier))
-      return ['tpu.Sum', { ...reluOf(op), multipliers, rshifts: integers(op.requants.map(({ shift }) => shift)) }]
-    }
+    case 'SumInt':
+      return ['tpu.Sum', { ...reluOf(op), ...listsOf(op.requants) }]
     case 'Spread':
       return ['tpu.Spread', { scale_h: i64(op.scaleH), scale_w: i64(op.scaleW) }]
     case 'ArgMax':
@@ -66,11 +62,8 @@ export function writeTpuOp(op: QOp, shape: readonly number[], operands: number):
       return ['tpu.Pool2D', { ...writeAttributes(op, shape), pool_mode: '#tpu<pool_mode Avg>' }]
     case 'AvgPoolInt':
       return ['tpu.Pool2D', { ...pool(op, true), ...pairOf(op.requant), pool_mode: '#tpu<pool_mode Avg>' }]
-    case 'SubInt': {
-      const multipliers = integers(op.requants.map(({ multiplier }) => multiplier))
-      const rshifts = integers(op.requants.map(({ shift }) => shift))
-      return ['tpu.Sub', { is_reverse: 'false', ...reluOf(op), multipliers, rshifts }]
-    }
+    case 'SubInt':
+      return ['tpu.Sub', { is_reverse: 'false', ...reluOf(op), ...listsOf(op.requants) }]
     case 'PReluInt':
       return ['tpu.PRelu', { rshift: i64(op.shift) }]
     case 'Concat':
@@ -82,6 +75,11 @@ export function writeTpuOp(op: QOp, shape: readonly number[], operands: number):
 
 const reluOf = (op: { readonly relu: boolean }): Printed => relu({ relu: op.relu, reluLimit: -1 })
 const pairOf = ({ multiplier, shift }: Requant): Printed => ({ multiplier: si32(multiplier), rshift: i64(shift) })
+
+const listsOf = (requants: readonly Requant[]): Printed => ({
+  multipliers: integers(requants.map(({ multiplier }) => multiplier)),
+  rshifts: integers(requants.map(({ shift }) => shift)),
+})
 
 const product: Printed = { input_zp: i64(0), right_zp: i64(0), quant_mode: MULTIPLIER_SHIFT }
 const convolution = (operands: number): Printed => ({

@@ -157,6 +157,15 @@ export async function chooseThresholds(
   return { tensors: chosen.size, note: noteOf(report), warnings: [...warnings, ...inspectInfluence(influence)] }
 }
 
+/** Pictures that `best` decides on. On five it chose what was worse than a single method on others. */
+const DECIDING = 16
+
+/** Memory for values of the pictures that corrections are measured on; at most so many pictures, a third of them held out. */
+const CORRECTION_BYTES = 256 * 2 ** 20
+const CORRECTION_PICTURES = 24
+/** So many decide what is applied: zero points by the first ones, corrections by those behind the measured ones. */
+const JUDGED = 24
+
 async function asymmetricOrNot(
   graph: Graph,
   thresholds: Thresholds,
@@ -172,15 +181,6 @@ async function asymmetricOrNot(
     report: { applied: sqnr.sure, layers, pictures: references.length, sqnr },
   }
 }
-
-/** Pictures that `best` decides on. On five it chose what was worse than a single method on others. */
-const DECIDING = 16
-
-/** Memory for values of the pictures that corrections are measured on; at most so many pictures, a third of them held out. */
-const CORRECTION_BYTES = 256 * 2 ** 20
-const CORRECTION_PICTURES = 24
-/** Pictures behind those: on them it is decided whether corrections are applied. */
-const JUDGED = 24
 
 async function correctedOrNot(
   graph: Graph,
@@ -212,6 +212,8 @@ async function correctedOrNot(
   }
 }
 
+const gainText = ({ before, after }: Gain): string => `${before.toFixed(2)} -> ${after.toFixed(2)} dB`
+
 /** What calibration did beyond the table, in few words; each with a comma in front. */
 function noteOf({ best, asymmetric, bias_correction: bias }: CalibrationReport): string {
   const parts: string[] = []
@@ -222,12 +224,10 @@ function noteOf({ best, asymmetric, bias_correction: bias }: CalibrationReport):
   }
   if (asymmetric) {
     const { applied, layers, sqnr } = asymmetric
-    const gain = `${sqnr.before.toFixed(2)} -> ${sqnr.after.toFixed(2)} dB`
-    parts.push(applied ? `${layers} zero points, ${gain}` : `no zero points: ${gain}`)
+    parts.push(applied ? `${layers} zero points, ${gainText(sqnr)}` : `no zero points: ${gainText(sqnr)}`)
   }
   if (bias) {
-    const { before, after } = bias.held_out ?? bias.sqnr
-    const gain = `${before.toFixed(2)} -> ${after.toFixed(2)} dB`
+    const gain = gainText(bias.held_out ?? bias.sqnr)
     parts.push(bias.applied ? `biases of ${bias.layers} layers corrected, ${gain}` : `biases not corrected: ${gain}`)
   }
   return parts.map((part) => `, ${part}`).join('')

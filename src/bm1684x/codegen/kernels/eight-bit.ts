@@ -11,9 +11,9 @@ import { operandsOf, packConstants, spreadBytes } from './operands.js'
 const factorOf = ({ multiplier }: Requant, signed: boolean) => ({ constant: multiplier, prec: 'int8', signed }) as const
 const zero = { constant: 0, prec: 'int8', signed: true } as const
 
-/** Cuts off below 0 what is signed; an unsigned result saturated there by itself. */
-function relu({ relu }: { readonly relu: boolean }, output: Local, sink: KernelSink): void {
-  if (relu && output.signed) sink.emit(binary('max', output.shape, output, output, zero))
+/** Cuts off below the zero point what is signed; an unsigned result saturated there by itself. */
+function relu({ relu }: { readonly relu: boolean }, output: Local, sink: KernelSink, lowest = 0): void {
+  if (relu && output.signed) sink.emit(binary('max', output.shape, output, output, { ...zero, constant: lowest }))
 }
 
 /**
@@ -110,10 +110,8 @@ export const sumInt = define<'SumInt'>({
       sink.emit(rescaled(shape, to, x, zeroOf(typeOf(names[i]!)), { multiplier, shift: shift - bits }))
       if (i > 0) sink.emit(binary('adds', shape, sum, sum, term))
     }
-    const zero = zeroOf(type)
-    sink.emit(requant(shape, output, sum, { multiplier: 1, shift: bits, zero }))
-    if (op.relu && output.signed)
-      sink.emit(binary('max', shape, output, output, { constant: zero, prec: 'int8', signed: true }))
+    sink.emit(requant(shape, output, sum, { multiplier: 1, shift: bits, zero: zeroOf(type) }))
+    relu(op, output, sink, zeroOf(type))
   },
 })
 
